@@ -1,0 +1,55 @@
+"""What every test gets: a canary for the token, and a check that it showed up nowhere."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+CANARY = "CANARY+7/0427266767791=K"  # 24 characters, as the vendor's tokens have; quoting changes it
+FORMS = tuple(
+    form.encode()
+    for form in (
+        CANARY,
+        quote(CANARY, safe=""),
+        quote(CANARY),
+        base64.b64encode(CANARY.encode()).decode().rstrip("="),
+    )
+)
+
+
+def leaks(data: bytes) -> bool:
+    """Whether any spelling of the canary is in `data`."""
+    return any(form in data for form in FORMS)
+
+
+@pytest.fixture
+def token() -> str:
+    """The token to use wherever a test needs one."""
+    return CANARY
+
+
+@pytest.fixture(autouse=True)
+def _the_token_stays_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.DEBUG)
+    yield
+    told = "\n".join(f"{r.getMessage()} {r.exc_text or ''} {r.__dict__}" for r in caplog.get_records("call"))
+    assert not leaks(told.encode(errors="replace")), "the token is in a log record"
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and "token" not in path.name:
+            assert not leaks(path.read_bytes()), f"the token is in {path.name}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:  # noqa: ARG001
+    """Fail a test whose output or traceback shows the token."""
+    report = yield
+    said = report.capstdout + report.capstderr + report.longreprtext
+    if leaks(said.encode(errors="replace")):
+        report.outcome = "failed"
+        report.longrepr = "the token is in the test's output or traceback (not repeated here)"
+    return report
