@@ -45,7 +45,7 @@ def _the_token_stays_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:  # noqa: ARG001
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test whose output or traceback shows the token."""
     report = yield
     said = report.capstdout + report.capstderr + report.longreprtext

@@ -1,0 +1,1 @@
+"""The live cycle: read, decide, command, record; the only room that waits."""
