@@ -32,7 +32,7 @@ def configure(level: str, form: Format, redact: Redact) -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            _Redacted.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -56,6 +56,7 @@ class _Redacted(structlog.stdlib.ProcessorFormatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
+        """The finished line."""
         return self._redact(super().format(record))
 
 

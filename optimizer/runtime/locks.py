@@ -6,51 +6,45 @@ import fcntl
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from optimizer.errors import AnotherInstance
 
 
-class InstanceLock:
-    """An exclusive `flock` on `path`; the file is never deleted, for that would let a second one in."""
+@contextmanager
+def held(path: Path, what: str) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, or raise `AnotherInstance`.
 
-    def __init__(self, path: Path, what: str) -> None:
-        self._path = path
-        self._what = what
-        self._fd: int | None = None
-
-    def __enter__(self) -> InstanceLock:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(fd)
-            raise AnotherInstance(
-                f"another sunmode runs with {self._what} ({self._path} is locked)"
-            ) from error
-        self._fd = fd
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+    The file is never deleted: deleting it would let a second process in.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        _lock(fd, path, what)
+        yield
+    finally:
+        os.close(fd)
 
 
-def database_lock(database: Path) -> InstanceLock:
+def _lock(fd: int, path: Path, what: str) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise AnotherInstance(f"another sunmode runs with {what} ({path} is locked)") from error
+
+
+def database_lock(database: Path) -> AbstractContextManager[None]:
     """The lock beside `database`."""
-    return InstanceLock(database.with_suffix(".lock"), "the same database")
+    return held(database.with_suffix(".lock"), "the same database")
 
 
-def token_lock(token: str) -> InstanceLock:
+def token_lock(token: str) -> AbstractContextManager[None]:
     """The lock of all services of this user that share one token: they would share its call budget.
 
     The name holds a one-way fingerprint of the token, nothing that leads back to it.
     """
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     fingerprint = hashlib.pbkdf2_hmac("sha256", token.encode(), b"sunmode instance lock", 10_000).hex()[:16]
-    return InstanceLock(folder / f"sunmode-{os.getuid()}-{fingerprint}.lock", "the same token")
+    return held(folder / f"sunmode-{os.getuid()}-{fingerprint}.lock", "the same token")

@@ -42,6 +42,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(_JumpingSelector(self._advance))
 
     def time(self) -> float:
+        """Virtual seconds."""
         return self._now_s
 
     def _advance(self, by_s: float) -> None:
