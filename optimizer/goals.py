@@ -1,0 +1,28 @@
+"""When a goal must be served at full power: the one question that both guards and strategies ask."""
+
+from __future__ import annotations
+
+import math
+
+_SECONDS_PER_HOUR = 3600.0
+_W_PER_KW = 1000.0
+
+
+def slack_s(need_kwh: float, power_w: float, seconds_left: float) -> float:
+    """Return the seconds that may still pass until charging at `power_w` has to start to meet the need.
+
+    Negative: the goal can no longer be met in full.  Scalar arithmetic only, so that it can be compiled.
+    """
+    if need_kwh <= 0.0:
+        return math.inf
+    if power_w <= 0.0:
+        return -math.inf
+    return seconds_left - need_kwh * _W_PER_KW * _SECONDS_PER_HOUR / power_w
+
+
+def goal_at_risk(need_kwh: float, power_w: float, seconds_left: float, margin_s: float) -> bool:
+    """Tell whether the latest start, `deadline - need / power - margin`, has come.
+
+    A goal whose deadline has passed is over, met or not; one out of reach stays at risk until then.
+    """
+    return seconds_left > 0.0 and slack_s(need_kwh, power_w, seconds_left) <= margin_s

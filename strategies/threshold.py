@@ -1,0 +1,276 @@
+"""Surplus bands to modes, with delays that integrate energy, and FAST when a goal leaves no more time.
+
+Three bands lie over each other: GREEN, ECO, FAST.  Each is on or off by itself: it goes on when the surplus
+has exceeded its start by enough energy, and off when the surplus has missed its stop by enough.  The mode is
+that of the highest band that is on, else the idle mode.  A timer runs by
+`clamp((surplus - edge) / full_rate_w, -1, 1)` seconds per second: far beyond the edge it counts in full, near
+it hardly, and a short dip drains it instead of resetting it.
+
+Bands are factors of what this charger needs (`green_floor_w`, `eco_floor_w`, `max_power_w`), so that one
+setting fits one phase and three.  GREEN goes on below its floor, for it regulates itself within seconds and
+waits at 0 W: a charger that is in GREEN early misses nothing.  ECO and FAST by surplus are off as shipped:
+above its floor GREEN draws the same, and only they import when a cloud comes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, NamedTuple
+
+from annotated_types import Ge, Gt, Le
+
+from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
+from optimizer.goals import goal_at_risk, slack_s
+
+Factor = Annotated[float, Ge(0.0), Le(3.0)]
+DelayS = Annotated[float, Ge(0.0), Le(3600.0)]
+PowerW = Annotated[float, Gt(0.0), Le(50_000.0)]
+MarginS = Annotated[float, Ge(0.0), Le(86_400.0)]
+
+
+class Bands(NamedTuple):
+    """The edges of the three bands for one charger; infinite where a band is not used."""
+
+    green_start_w: float
+    green_stop_w: float
+    eco_start_w: float
+    eco_stop_w: float
+    fast_start_w: float
+    fast_stop_w: float
+
+
+class Law(NamedTuple):
+    """The delays, and the power beyond an edge at which they count in full."""
+
+    start_delay_s: float
+    stop_delay_s: float
+    full_rate_w: float
+
+
+Memory = tuple[float, float, float, float, float, float, float]
+"""On (0 or 1) and timer in s of GREEN, of ECO, of FAST, and whether a goal is being served (0 or 1)."""
+
+IDLE, SURPLUS, GOAL, UNKNOWN = 0, 1, 2, 3
+"""Reason codes of the kernel."""
+
+_LONGEST_STEP_S = 300.0
+_STOP, _FAST, _ECO, _GREEN = 0, 1, 2, 3
+
+
+def _doc(text: str) -> dict[str, str]:
+    return {"doc": text}
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdParams:
+    """Parameters of `threshold`; a start must not lie below its stop.
+
+    Raises:
+        ValueError: a band is upside down or half given, or the idle mode draws from the grid.
+
+    """
+
+    green_start_factor: Factor = field(
+        default=0.5, metadata=_doc("GREEN from this share of its floor on (floor = gear x phases x 230 V)")
+    )
+    green_stop_factor: Factor = field(default=0.2, metadata=_doc("GREEN ends below this share of its floor"))
+    eco_start_factor: Factor | None = field(
+        default=None, metadata=_doc("ECO from this share of its floor on; leave out to do without ECO")
+    )
+    eco_stop_factor: Factor | None = field(
+        default=None, metadata=_doc("ECO ends below this share of its floor")
+    )
+    fast_start_factor: Factor | None = field(
+        default=None, metadata=_doc("FAST from this share of full power on; leave out to keep it for goals")
+    )
+    fast_stop_factor: Factor | None = field(
+        default=None, metadata=_doc("FAST ends below this share of full power")
+    )
+    start_delay_s: DelayS = field(default=120.0, metadata=_doc("a band goes on after this long in surplus"))
+    stop_delay_s: DelayS = field(default=300.0, metadata=_doc("a band goes off after this long without"))
+    full_rate_w: PowerW = field(
+        default=300.0, metadata=_doc("this far beyond the edge a delay counts in full, nearer in proportion")
+    )
+    margin_s: MarginS = field(
+        default=1800.0, metadata=_doc("FAST starts this long before the last moment that would do")
+    )
+    release_s: MarginS = field(
+        default=900.0, metadata=_doc("a goal once served is let go when this much more time is in hand")
+    )
+    car_max_w: PowerW | None = field(
+        default=None, metadata=_doc("what the car takes at most; leave out for what the charger gives")
+    )
+    idle_mode: Mode = field(default=Mode.STOP, metadata=_doc("without surplus: stop or green"))
+
+    def __post_init__(self) -> None:
+        for name in ("green", "eco", "fast"):
+            start, stop = getattr(self, f"{name}_start_factor"), getattr(self, f"{name}_stop_factor")
+            if (start is None) != (stop is None):
+                raise ValueError(f"{name}_start_factor and {name}_stop_factor: give both or neither")
+            if start is not None and start < stop:
+                raise ValueError(f"{name}_start_factor {start} is below {name}_stop_factor {stop}")
+        if self.idle_mode.draws_from_grid:
+            raise ValueError(f"idle_mode {self.idle_mode.name} draws from the grid: stop or green would do")
+
+
+def integrated_s(timer_s: float, excess_w: float, full_rate_w: float, delay_s: float, dt_s: float) -> float:
+    """Return the timer after `dt_s` at `excess_w` beyond the edge, within 0 and `delay_s`."""
+    rate = min(1.0, max(-1.0, excess_w / full_rate_w))
+    return min(delay_s, max(0.0, timer_s + rate * dt_s))
+
+
+def band(
+    on: float, timer_s: float, surplus_w: float, start_w: float, stop_w: float, dt_s: float, law: Law
+) -> tuple[float, float]:
+    """Advance one band by `dt_s`: return whether it is on (0 or 1) and its timer in s."""
+    if dt_s <= 0.0:
+        return on, timer_s
+    excess_w = stop_w - surplus_w if on > 0.0 else surplus_w - start_w
+    delay_s = law.stop_delay_s if on > 0.0 else law.start_delay_s
+    timer_s = integrated_s(timer_s, excess_w, law.full_rate_w, delay_s, dt_s)
+    if excess_w > 0.0 and timer_s >= delay_s:
+        return 1.0 - on, 0.0
+    return on, timer_s
+
+
+def choose(
+    memory: Memory, surplus_w: float, dt_s: float, bands: Bands, law: Law, at_risk: bool, idle_mode: int
+) -> tuple[int, int, Memory]:
+    """Return mode, reason code and memory: the whole policy, as one function of numbers."""
+    green, green_s = band(memory[0], memory[1], surplus_w, bands.green_start_w, bands.green_stop_w, dt_s, law)
+    eco, eco_s = band(memory[2], memory[3], surplus_w, bands.eco_start_w, bands.eco_stop_w, dt_s, law)
+    fast, fast_s = band(memory[4], memory[5], surplus_w, bands.fast_start_w, bands.fast_stop_w, dt_s, law)
+    after = (green, green_s, eco, eco_s, fast, fast_s, 1.0 if at_risk else 0.0)
+    if at_risk:
+        return _FAST, GOAL, after
+    return *highest(green, eco, fast, idle_mode), after
+
+
+def highest(green: float, eco: float, fast: float, idle_mode: int) -> tuple[int, int]:
+    """Return mode and reason code of the highest band that is on."""
+    if fast > 0.0:
+        return _FAST, SURPLUS
+    if eco > 0.0:
+        return _ECO, SURPLUS
+    if green > 0.0:
+        return _GREEN, SURPLUS
+    return idle_mode, IDLE
+
+
+def bands_w(params: ThresholdParams, charger: ChargerSpec) -> Bands:
+    """Return the bands for this charger, in W."""
+
+    def edge_w(factor: float | None, unit_w: float) -> float:
+        return math.inf if factor is None else factor * unit_w
+
+    return Bands(
+        edge_w(params.green_start_factor, charger.green_floor_w),
+        edge_w(params.green_stop_factor, charger.green_floor_w),
+        edge_w(params.eco_start_factor, charger.eco_floor_w),
+        edge_w(params.eco_stop_factor, charger.eco_floor_w),
+        edge_w(params.fast_start_factor, charger.max_power_w),
+        edge_w(params.fast_stop_factor, charger.max_power_w),
+    )
+
+
+class Threshold:
+    """The timer law done well: equal situations (its memory is part of them) give equal proposals."""
+
+    name = "threshold"
+    serves_goals = True
+    Params = ThresholdParams
+
+    def __init__(self, params: ThresholdParams) -> None:
+        self.params = params
+        self._law = Law(params.start_delay_s, params.stop_delay_s, params.full_rate_w)
+
+    def propose(self, situation: Situation) -> Proposal:
+        """Return the mode of the highest band that is on; FAST while a goal is at risk."""
+        before = _remembered(situation, self.params)
+        bands = bands_w(self.params, situation.charger)
+        known = situation.surplus_w is not None
+        # While the surplus is unknown the timers rest and the bands hold; the data's age ends that.
+        dt_s = min(situation.elapsed_s, _LONGEST_STEP_S) if known else 0.0
+        at_risk = self._at_risk(situation, serving=before[6] > 0.0)
+        mode, code, memory = choose(
+            before, situation.surplus_w or 0.0, dt_s, bands, self._law, at_risk, self.params.idle_mode
+        )
+        if code != GOAL and not known:
+            code = UNKNOWN
+        return Proposal(Mode(mode), self._reason(code, Mode(mode), situation, memory), memory=memory)
+
+    def _power_w(self, charger: ChargerSpec) -> float:
+        return min(charger.max_power_w, self.params.car_max_w or math.inf)
+
+    def _at_risk(self, situation: Situation, *, serving: bool) -> bool:
+        if situation.goal is None or not situation.connected or _full(situation):
+            return False
+        margin_s = self.params.margin_s + (self.params.release_s if serving else 0.0)
+        power_w = self._power_w(situation.charger)
+        return goal_at_risk(situation.need_kwh, power_w, _left_s(situation), margin_s)
+
+    def _reason(self, code: int, mode: Mode, situation: Situation, memory: Memory) -> Reason:
+        if code == GOAL:
+            params = self._goal_params(situation)
+        else:
+            edge = next_edge(memory, bands_w(self.params, situation.charger), self._law)
+            params = {
+                "mode": mode.name,
+                "surplus_w": situation.surplus_w or 0.0,
+                "edge_w": edge[0],
+                "wait_s": edge[1],
+            }
+        name, sentence = _SENTENCES[code]
+        return Reason(f"threshold.{name}", sentence, MappingProxyType(params))
+
+    def _goal_params(self, situation: Situation) -> dict[str, float | int | str]:
+        left_s, power_w = _left_s(situation), self._power_w(situation.charger)
+        full_s = left_s - slack_s(situation.need_kwh, power_w, left_s)
+        return {"need_kwh": situation.need_kwh, "left_h": left_s / 3600.0, "full_h": full_s / 3600.0}
+
+
+_SENTENCES = {
+    IDLE: (
+        "idle",
+        "{mode}: {surplus_w:.0f} W surplus is too little; next change above {edge_w:.0f} W for {wait_s:.0f} s",
+    ),
+    SURPLUS: (
+        "surplus",
+        "{mode} for {surplus_w:.0f} W surplus; next change below {edge_w:.0f} W for {wait_s:.0f} s",
+    ),
+    GOAL: ("goal", "{need_kwh:.1f} kWh are due in {left_h:.1f} h and take {full_h:.1f} h at full power"),
+    UNKNOWN: ("unknown", "the surplus is not known, so {mode} goes on"),
+}
+
+
+def next_edge(memory: Memory, bands: Bands, law: Law) -> tuple[float, float]:
+    """Return the edge that would change the mode next, in W, and the seconds beyond it that are left.
+
+    That is the stop of the highest band that is on, or the start of GREEN while none is.
+    """
+    for index in (4, 2, 0):
+        if memory[index] > 0.0:
+            return bands[index + 1], law.stop_delay_s - memory[index + 1]
+    return bands.green_start_w, law.start_delay_s - memory[1]
+
+
+def _remembered(situation: Situation, params: ThresholdParams) -> Memory:
+    """Return what the last proposal told, or after a start what the charger's mode tells."""
+    if situation.memory:
+        green, green_s, eco, eco_s, fast, fast_s, serving = situation.memory
+        return green, green_s, eco, eco_s, fast, fast_s, serving
+    rank = Mode.STOP.draw_rank if situation.mode is None else situation.mode.draw_rank
+    green = float(rank >= Mode.GREEN.draw_rank)
+    eco = float(rank >= Mode.ECO.draw_rank and params.eco_start_factor is not None)
+    fast = float(rank >= Mode.FAST.draw_rank and params.fast_start_factor is not None)
+    return green, 0.0, eco, 0.0, fast, 0.0, float(rank >= Mode.FAST.draw_rank)
+
+
+def _full(situation: Situation) -> bool:
+    return situation.status is not None and situation.status.finished
+
+
+def _left_s(situation: Situation) -> float:
+    return 0.0 if situation.goal is None else (situation.goal.deadline - situation.now).total_seconds()
