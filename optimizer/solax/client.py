@@ -1,0 +1,153 @@
+"""The three calls of the vendor's token API.
+
+Each call takes a slot of the budget, is sent once and told back to the budget, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
+
+import httpx
+
+from optimizer.clock import Clock
+from optimizer.control.budget import Gate, Outcome
+from optimizer.domain import ChargerReading, Mode, SiteReading
+from optimizer.errors import CloudError, Unavailable
+from optimizer.solax.answers import Answer, judge, lost, outcome_of
+from optimizer.solax.readings import Accepted, StatusMap, accepted, charger_reading, site_reading
+from optimizer.solax.wire import Envelope
+
+__all__ = ["Accepted", "SolaxClient", "in_batches"]
+
+SERIALS_PER_CALL = 100
+"""The guide: "up to 100 SNs per call"."""
+
+_PROXY = "/proxyApp/proxy/api/"
+_WRITE = "2"
+_SET_WORK_MODE = "1"
+
+_T = TypeVar("_T")
+
+
+def in_batches(serials: Sequence[str], size: int = SERIALS_PER_CALL) -> Iterator[tuple[str, ...]]:
+    """Split `serials` into as many calls as `set_mode` needs."""
+    for start in range(0, len(serials), size):
+        yield tuple(serials[start : start + size])
+
+
+class SolaxClient:
+    """Reads the house and the chargers and sends them modes; `http` comes from `transport.open_http`.
+
+    Every method raises `RateLimited` when the budget has no slot, otherwise one of the `CloudError`s of
+    `answers`.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        gate: Gate,
+        clock: Clock,
+        *,
+        inverter: str,
+        callback_url: str = "",
+        call_timeout_s: float = 15.0,
+        status_map: StatusMap = "canonical",
+    ) -> None:
+        self._http = http
+        self._gate = gate
+        self._clock = clock
+        self._inverter = inverter
+        self._callback_url = callback_url
+        self._call_timeout_s = call_timeout_s
+        self._status_map = status_map
+
+    async def read_site(self) -> SiteReading:
+        """Return the house's newest telemetry; the cloud has it up to 5 minutes late."""
+        params = {"sn": self._inverter}
+        request = self._http.build_request("GET", f"{_PROXY}getRealtimeInfo.do", params=params)
+        return await self._call(request, self._inverter, lambda data: site_reading(data, self._clock.now()))
+
+    async def read_charger(self, serial: str) -> ChargerReading:
+        """Return what the charger with this registration number last reported."""
+        request = self._http.build_request("GET", f"{_PROXY}getPileInfo", params={"pileSn": serial})
+        return await self._call(
+            request, serial, lambda data: charger_reading(data, self._clock.now(), self._status_map)
+        )
+
+    async def set_mode(self, mode: Mode, serials: Sequence[str], *, toward_safety: bool = False) -> Accepted:
+        """Tell 1 to 100 chargers to go to `mode`; `toward_safety` may use the slots that are held back.
+
+        Raises:
+            ValueError: there is no serial or more than a call can carry; see `in_batches`.
+
+        """
+        if not 1 <= len(serials) <= SERIALS_PER_CALL:
+            raise ValueError(f"{len(serials)} serials: a call carries 1 to {SERIALS_PER_CALL}")
+        body = {
+            "rwType": _WRITE,
+            "cmdType": _SET_WORK_MODE,
+            "cmdValue": str(int(mode)),
+            "sns": list(serials),
+            "callbackUrl": self._callback_url,
+        }
+        request = self._http.build_request("POST", f"{_PROXY}pileCmd", json=body)
+        return await self._call(request, ",".join(serials), accepted, toward_safety=toward_safety)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _call(
+        self,
+        request: httpx.Request,
+        subject: str,
+        translate: Callable[[Envelope], _T],
+        *,
+        toward_safety: bool = False,
+    ) -> _T:
+        endpoint = request.url.path.rpartition("/")[2].removesuffix(".do")
+        call_id = await self._gate.reserve(endpoint, subject, toward_safety=toward_safety)
+        outcome, answer = Outcome.UNAVAILABLE, None
+        try:
+            answer = await self._exchange(request)
+            found = translate(answer.data())
+            outcome = Outcome.OK
+        except CloudError as error:
+            outcome = outcome_of(error)
+            raise
+        finally:
+            await _finish(self._complete(call_id, outcome, answer))
+        return found
+
+    async def _exchange(self, request: httpx.Request) -> Answer:
+        try:
+            async with asyncio.timeout(self._call_timeout_s):
+                response = await self._http.send(request)
+        except TimeoutError:
+            raise Unavailable(f"no complete answer within {self._call_timeout_s:g} s") from None
+        except httpx.RequestError as trouble:
+            raise lost(trouble) from None
+        return judge(response.status_code, response.content, response.headers.get("retry-after"))
+
+    async def _complete(self, call_id: int, outcome: Outcome, answer: Answer | None) -> None:
+        http_status = None if answer is None else answer.http_status
+        code = None if answer is None else answer.envelope.code
+        await self._gate.complete(call_id, outcome, http_status=http_status, code=code)
+
+
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end even when this task is cancelled meanwhile; the cancellation comes after it."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as stop:
+            if task.cancelled():
+                raise
+            cancelled = stop
+    task.result()
+    if cancelled is not None:
+        raise cancelled

@@ -1,0 +1,204 @@
+"""Where the token meets the request, and the only place that ever holds both.
+
+`TokenTransport` sits below the HTTP client.  Above it there is no token: not in a URL, a body, an exception,
+a log line or an echo of the cloud.  Below it a signed request lives for one exchange.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from urllib.parse import quote
+
+import httpx
+from typing_extensions import override
+
+from optimizer.errors import AuthError, ConfigError
+from optimizer.solax.redact import Redactor
+
+BODY_CAP_BYTES = 256 * 1024
+"""The longest decoded answer that is read; the vendor's own are below 1 KiB."""
+
+TokenSource = Callable[[], str]
+
+_LET_THROUGH = ("content-type", "retry-after")
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_TALKATIVE = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+)
+
+
+def open_http(
+    base_url: str, token_source: TokenSource, *, inner: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """Return a client for the cloud at `base_url` that signs its requests below itself.
+
+    `token_source` is asked before every call, so a replaced token works at once; it must not log.
+    `inner` replaces the network (the virtual cloud, a test).
+
+    Raises:
+        ConfigError: `base_url` is not https (plain http is for the loopback) or has more than a path.
+
+    """
+    origin = _checked(base_url)
+    redactor = Redactor(token_source)
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(redactor)
+    network = inner or httpx.AsyncHTTPTransport(
+        trust_env=False,
+        retries=0,
+        limits=httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=30.0),
+    )
+    return httpx.AsyncClient(
+        base_url=origin,
+        transport=TokenTransport(network, token_source, origin, redactor),
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(15.0, connect=10.0),
+        headers={
+            "User-Agent": f"sunmode/{version('sunmode')}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        },
+    )
+
+
+class TokenTransport(httpx.AsyncBaseTransport):
+    """Adds the token to requests for one origin and lets only status, two headers and a clean body back up.
+
+    A GET gets `tokenId` as its first query parameter, any other request as the first key of its JSON body.
+    """
+
+    def __init__(
+        self,
+        inner: httpx.AsyncBaseTransport,
+        token_source: TokenSource,
+        origin: httpx.URL,
+        redactor: Redactor,
+    ) -> None:
+        self._inner = inner
+        self._token_source = token_source
+        self._origin = origin
+        self._redactor = redactor
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Exchange one request.
+
+        Raises:
+            AuthError: there is no token.
+            httpx.RequestError: the exchange failed, or the request was for somebody else.
+
+        """
+        if _origin(request.url) != _origin(self._origin):
+            raise httpx.UnsupportedProtocol(f"only {self._origin.host} is called from here")
+        answer = await self._exchange(request)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response | BaseException:
+        """Return failures as values: a traceback through the frames below would hold the signed request."""
+        try:
+            return await self._signed_exchange(request)
+        except asyncio.CancelledError as stop:
+            return asyncio.CancelledError(*stop.args)
+        except httpx.RequestError as trouble:
+            return type(trouble)(self._redactor.text(str(trouble)))
+
+    async def _signed_exchange(self, request: httpx.Request) -> httpx.Response:
+        token = self._token_source()
+        if not token:
+            raise AuthError("there is no token: see the cloud's API page, or use another transport")
+        self._redactor.learn(token)
+        answer = await self._inner.handle_async_request(await _sign(request, token))
+        try:
+            body = await _read_capped(answer)
+        finally:
+            await answer.aclose()
+        # No Location, no cookie, no reason phrase: each could carry the token back into a log.
+        headers = {name: answer.headers[name] for name in _LET_THROUGH if name in answer.headers}
+        return httpx.Response(answer.status_code, headers=headers, content=self._redactor.body(body))
+
+    @override
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for name in _TALKATIVE:
+            logging.getLogger(name).removeFilter(self._redactor)
+        await self._inner.aclose()
+
+
+def _checked(base_url: str) -> httpx.URL:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        raise ConfigError("base_url is not a URL") from None
+    if not url.host or url.userinfo or url.query or url.fragment:
+        raise ConfigError("base_url must be scheme, host, and at most a port and a path")
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
+        raise ConfigError("base_url must begin with https:// (http:// is for 127.0.0.1, ::1 and localhost)")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+async def _sign(request: httpx.Request, token: str) -> httpx.Request:
+    url, headers, content = request.url, request.headers.copy(), await request.aread()
+    if request.method == "GET":
+        query = b"tokenId=" + quote(token, safe="").encode()
+        url = url.copy_with(query=query + b"&" + url.query if url.query else query)
+    else:
+        content = json.dumps({"tokenId": token, **json.loads(content)}).encode()
+    headers.pop("Content-Length", None)
+    return httpx.Request(request.method, url, headers=headers, content=content, extensions=request.extensions)
+
+
+async def _read_capped(answer: httpx.Response) -> bytes:
+    """Return the decoded body.
+
+    Raises:
+        httpx.DecodingError: it is longer than the cap, encoded in an unknown way, or its encoding is broken.
+
+    """
+    coding = answer.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise httpx.DecodingError("the answer has an unknown content encoding")
+    inflate = None if coding in ("", "identity") else zlib.decompressobj(_GZIP_OR_ZLIB)
+    body = bytearray()
+    with _zlib_errors():
+        async for chunk in answer.aiter_raw():
+            body += chunk if inflate is None else inflate.decompress(chunk, BODY_CAP_BYTES + 1 - len(body))
+            if len(body) > BODY_CAP_BYTES:
+                raise httpx.DecodingError(f"the answer is longer than {BODY_CAP_BYTES} bytes")
+    if inflate is not None and not inflate.eof:
+        raise httpx.DecodingError("the answer's encoding ends early")
+    return bytes(body)
+
+
+@contextmanager
+def _zlib_errors() -> Iterator[None]:
+    try:
+        yield
+    except zlib.error:
+        raise httpx.DecodingError("the answer's encoding is broken") from None
