@@ -1,0 +1,208 @@
+"""From pydantic's errors to one line each that says where, what, and what is allowed.
+
+A value is repeated only where it helps and cannot be a secret; it is looked up in the sources,
+for pydantic is told to keep inputs out of its errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from optimizer.config.annotations import bare, choices
+from optimizer.config.locate import Lines, Where, line_of
+from optimizer.config.schema import (
+    allowed,
+    field_at,
+    is_list,
+    keys,
+    known_names,
+    model_at,
+    model_in,
+)
+from optimizer.config.words import did_you_mean, is_secret, key_name, key_text, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the values came from: the file, and what overrides it by which variable or file."""
+
+    name: str
+    document: Mapping[str, Any]
+    lines: Lines
+    overrides: Mapping[str, Any]
+    origins: Mapping[Where, str]
+
+    def value(self, where: Where) -> Any:
+        """Return the value that was given for a key, or None."""
+        source = self.document if self.origin(where) is None else self.overrides
+        return _value(source, where)
+
+    def origin(self, where: Where) -> str | None:
+        """Return which variable or credential file gave a key, or None where the file did."""
+        for end in range(len(where), 0, -1):
+            if where[:end] in self.origins:
+                return self.origins[where[:end]]
+        return None
+
+    def line(self, where: Where) -> int | None:
+        """Return the line of the file that a key, or the table around it, stands in."""
+        return None if self.origin(where) else line_of(self.lines, where)
+
+    def place(self, where: Where, named: Where) -> str:
+        """Return what stands in front of a message: the variable, or file, line and key."""
+        if self.origins.get(where) is not None:
+            return self.origins[where]
+        line = self.line(where)
+        at = self.origin(where) or (self.name if line is None else f"{self.name}:{line}")
+        return f"{at}: {key_text(named)}" if named else at
+
+
+def messages(found: Iterable[Mapping[str, Any]], sources: Sources) -> list[str]:
+    """Return one line for each of pydantic's error details, in the order of the file."""
+    ordered = sorted(
+        found, key=lambda error: (sources.line(error["loc"]) or _LAST, error["type"] == "missing")
+    )
+    return list(dict.fromkeys(_message(error, sources) for error in ordered))
+
+
+_LAST = 10**9
+
+
+def _message(error: Mapping[str, Any], sources: Sources) -> str:
+    where: Where = error["loc"]
+    # An unknown key is not repeated as part of the path: it might be anything.
+    named = where[:-1] if error["type"] == "extra_forbidden" else where
+    return f"{sources.place(where, named)}: {_text(error, sources)}"
+
+
+def _text(error: Mapping[str, Any], sources: Sources) -> str:
+    kind, where, field = error["type"], error["loc"], field_at(error["loc"])
+    match kind:
+        case "extra_forbidden":
+            return _unknown(where)
+        case "missing":
+            return f"missing: it needs {_kind(where, field)}"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case "refused":
+            return str(error["msg"])
+    given = sources.value(where)
+    value = None if any(is_secret(str(part)) for part in where) else shown(given)
+    if field is not None and kind in _WORDINGS:
+        return _WORDINGS[kind](value or "this", field, error.get("ctx", {}))
+    return f"needs {_kind(where, field)}, not {_given(given)}"
+
+
+def _unknown(where: Where) -> str:
+    key = str(where[-1])
+    table = model_at(where[:-1])
+    near = did_you_mean(key, known_names(table)) if table else ""
+    return f"unknown key{key_name(key)}{near or _elsewhere(key, where)}"
+
+
+def _elsewhere(key: str, where: Where) -> str:
+    """Return where a key belongs that stands in the wrong table."""
+    homes = [key_text(one.where) for one in keys() if one.where[-1] == key and len(where) > 0]
+    return f"; did you mean '{homes[0]}'?" if len(homes) == 1 else ""
+
+
+def _too_small(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
+    del ctx
+    return f"{value} is less than allowed ({allowed(field)})"
+
+
+def _too_large(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
+    del ctx
+    return f"{value} is more than allowed ({allowed(field)})"
+
+
+def _not_listed(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
+    del ctx
+    words = [str(choice) for choice in choices(field.annotation)]
+    return f"{value} is not one of {allowed(field)}{did_you_mean(value.strip(chr(39)), words)}"
+
+
+def _not_finite(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
+    del ctx
+    return f"{value} is not a finite number ({allowed(field)})"
+
+
+def _wrong_length(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
+    del value
+    unit = "entries" if is_list(field) else "characters"
+    if "max_length" in ctx:
+        return f"has more than {ctx['max_length']} {unit}"
+    return f"needs at least {ctx['min_length']} {unit[:-3] + 'y' if is_list(field) else unit[:-1]}"
+
+
+_WORDINGS: dict[str, Callable[[str, FieldInfo, Mapping[str, Any]], str]] = {
+    "greater_than_equal": _too_small,
+    "greater_than": _too_small,
+    "less_than_equal": _too_large,
+    "less_than": _too_large,
+    "literal_error": _not_listed,
+    "enum": _not_listed,
+    "finite_number": _not_finite,
+    "too_long": _wrong_length,
+    "too_short": _wrong_length,
+    "string_too_long": _wrong_length,
+    "string_too_short": _wrong_length,
+}
+
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (datetime, "a date and time like 2019-05-14T04:00:00"),
+    (SecretStr, "text"),
+    (PurePath, "the name of a file in quotes"),
+    (str, "text in quotes"),
+)
+
+
+def _kind(where: Where, field: FieldInfo | None) -> str:
+    """Return what a key needs, with its range, e.g. `a number (6 to 40)`."""
+    if field is None or isinstance(where[-1], int):
+        return "a table"
+    if is_list(field):
+        name = where[-1]
+        return f"a list of tables, [[{name}]]" if model_in(field.annotation) else "a list [...]"
+    if choices(field.annotation):
+        return f"one of {allowed(field)}"
+    kind = bare(field.annotation)
+    words = next(
+        (words for known, words in _KINDS if isinstance(kind, type) and issubclass(kind, known)), "a table"
+    )
+    span = allowed(field) if kind in {int, float} else None
+    return f"{words} ({span})" if span else words
+
+
+def _given(value: Any) -> str:
+    match value:
+        case bool():
+            return "true or false"
+        case str():
+            return "text"
+        case int() | float():
+            return "a number"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a table"
+    return "this"
+
+
+def _value(source: Any, where: Where) -> Any:
+    for part in where:
+        if isinstance(part, str):
+            source = source.get(part) if isinstance(source, Mapping) else None
+        else:
+            source = source[part] if isinstance(source, list | tuple) and part < len(source) else None
+    return source

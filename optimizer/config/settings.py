@@ -1,0 +1,186 @@
+"""All settings together: what fits with what, and their translation into the words of the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from optimizer.config import sections
+from optimizer.config.goals import next_goal
+from optimizer.config.kinds import VIRTUAL, Complaint, refuse
+from optimizer.config.secret_files import others_may_read, read_secret
+from optimizer.config.strategies import StrategyChoice
+from optimizer.domain import ChargerSpec, Goal, Strategy, Tariff
+from optimizer.errors import ConfigError
+
+WHERE_TOKENS_GO = (
+    "SUNMODE_SOLAX__TOKEN in the environment, solax.token_file, or the credential file solax__token"
+)
+
+_FILES = (
+    ("solax", "token_file"),
+    ("store", "path"),
+    ("store", "backup"),
+    ("virtual", "house"),
+    ("virtual", "sessions"),
+)
+
+
+class Settings(BaseSettings):
+    """The whole configuration, immutable and checked; built by `load_settings`.
+
+    Built by hand it looks at nothing but its arguments.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, case_sensitive=True
+    )
+
+    site: sections.Site = Field(default_factory=sections.Site, description="The house.")
+    roof: tuple[sections.RoofFace, ...] = Field((), max_length=20, description="The roof.")
+    battery: sections.Battery | None = Field(None, description="The home battery.")
+    solax: sections.Solax = Field(default_factory=sections.Solax, description="The cloud.")
+    callback: sections.Callback = Field(default_factory=sections.Callback, description="Callbacks.")
+    charger: tuple[sections.Charger, ...] = Field(
+        default_factory=lambda: (sections.Charger(),),
+        min_length=1,
+        max_length=100,
+        description="The chargers.",
+    )
+    tariff: sections.Prices = Field(default_factory=sections.Prices, description="Prices.")
+    strategy: StrategyChoice = Field(default_factory=StrategyChoice, description="The strategy.")
+    control: sections.Control = Field(default_factory=sections.Control, description="The cycle.")
+    budget: sections.Budget = Field(default_factory=sections.Budget, description="The call budget.")
+    store: sections.Storage = Field(default_factory=sections.Storage, description="The database.")
+    log: sections.Log = Field(default_factory=sections.Log, description="The log.")
+    virtual: sections.Virtual = Field(default_factory=sections.Virtual, description="The virtual home.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the arguments as the only source: `load_settings` hands in the others."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Self:
+        refuse("settings", self._misfits())
+        return self
+
+    def _misfits(self) -> Iterator[Complaint]:
+        yield from self._repeats("name", [charger.name for charger in self.charger])
+        yield from self._repeats("serial", [charger.serial for charger in self.charger])
+        if not self.is_virtual:
+            yield from self._missing_for_cloud()
+
+    @staticmethod
+    def _repeats(key: str, values: list[str | None]) -> Iterator[Complaint]:
+        for index, value in enumerate(values):
+            if value is not None and value in values[:index]:
+                yield Complaint(
+                    ("charger", index, key), f"is the same as charger[{values.index(value)}].{key}"
+                )
+
+    def _missing_for_cloud(self) -> Iterator[Complaint]:
+        if self.solax.inverter is None:
+            yield Complaint(
+                ("solax", "inverter"),
+                "missing: the registration number on the inverter's dongle, also shown in the SolaX app",
+            )
+        if self.solax.token is None and self.solax.token_file is None:
+            yield Complaint(
+                ("solax", "token"),
+                f"missing: copy it from the API page of the SolaX website, and give it by {WHERE_TOKENS_GO}",
+            )
+        for index, charger in enumerate(self.charger):
+            if charger.serial is None:
+                yield Complaint(
+                    ("charger", index, "serial"),
+                    "missing: the serial number on the charger's label, also shown in the SolaX app",
+                )
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether the built-in home is served, and no cloud called."""
+        return self.solax.base_url == VIRTUAL
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The site's time zone."""
+        return ZoneInfo(self.site.timezone)
+
+    def token(self) -> str:
+        """Return the API token; a token file is read anew each time, so that it can be replaced.
+
+        Raises:
+            ConfigError: there is none, or its file cannot be read.
+
+        """
+        if self.solax.token is not None:
+            return self.solax.token.get_secret_value()
+        if self.solax.token_file is not None:
+            return read_secret(self.solax.token_file)
+        raise ConfigError(f"no token: give it by {WHERE_TOKENS_GO}")
+
+    def charger_specs(self) -> tuple[ChargerSpec, ...]:
+        """Return the chargers in the file's order; a virtual one without a serial gets one."""
+        return tuple(
+            charger.spec(charger.serial or f"VIRTUAL{number:04d}")
+            for number, charger in enumerate(self.charger, start=1)
+        )
+
+    def flat_tariff(self) -> Tariff:
+        """Return the prices, the same at all times."""
+        return Tariff(self.tariff.import_eur_per_kwh, self.tariff.feed_in_eur_per_kwh)
+
+    def goal_for(self, charger_name: str, now: datetime) -> Goal | None:
+        """Return the charger's weekly goal that falls due first after `now` (aware), or None.
+
+        Raises:
+            KeyError: no charger has that name.
+
+        """
+        for charger in self.charger:
+            if charger.name == charger_name:
+                return next_goal(charger.goal, self.zone, now)
+        raise KeyError(charger_name)
+
+    def build_strategy(self) -> Strategy:
+        """Return the chosen strategy with its parameters."""
+        return self.strategy.build()
+
+    def virtual_start(self) -> datetime | None:
+        """Return the virtual home's first moment, aware UTC; None leaves it to the caller."""
+        start = self.virtual.start
+        if start is None:
+            return None
+        return (start if start.tzinfo else start.replace(tzinfo=self.zone)).astimezone(UTC)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is allowed but unwise, one sentence each."""
+        file = self.solax.token_file
+        if file is not None and others_may_read(file):
+            return (f"{file}: other users of this machine can read the token (chmod 600 cures it)",)
+        return ()
+
+    def anchored(self, directory: Path) -> Self:
+        """Return the settings with relative file names taken from `directory`."""
+        moved: dict[str, Any] = {}
+        for table, key in _FILES:
+            section: BaseModel = moved.get(table, getattr(self, table))
+            file: Path | None = getattr(section, key)
+            if file is not None:
+                moved[table] = section.model_copy(update={key: directory / file})
+        return self.model_copy(update=moved)
