@@ -57,10 +57,11 @@ def _pattern(tokens: list[str]) -> re.Pattern[str]:
 class Redactor:
     """Hides the token in text, bytes, log records (as `logging.Filter`) and structlog events (as processor).
 
-    `token_source` must not log.  Tokens that were replaced stay hidden, for they may still be valid.
+    It hides the tokens it was told to `learn`, and asks `token_source`, if there is one, before each record.
+    The source must not log.  Tokens that were replaced stay hidden, for they may still be valid.
     """
 
-    def __init__(self, token_source: Callable[[], str]) -> None:
+    def __init__(self, token_source: Callable[[], str] | None = None) -> None:
         self._token_source = token_source
         self._tokens: list[str] = []
         self._pattern: re.Pattern[str] | None = None
@@ -81,6 +82,8 @@ class Redactor:
         return self.text(data.decode("latin-1")).encode("latin-1")
 
     def _refresh(self) -> None:
+        if self._token_source is None:
+            return
         try:
             self.learn(self._token_source())
         except (SunmodeError, OSError):

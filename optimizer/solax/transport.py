@@ -51,7 +51,7 @@ def open_http(
 
     """
     origin = _checked(base_url)
-    redactor = Redactor(token_source)
+    redactor = Redactor()
     for name in _TALKATIVE:
         logging.getLogger(name).addFilter(redactor)
     network = inner or httpx.AsyncHTTPTransport(
