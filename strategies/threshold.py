@@ -234,11 +234,11 @@ class Threshold:
 _SENTENCES = {
     IDLE: (
         "idle",
-        "{mode}: {surplus_w:.0f} W surplus is too little; next change above {edge_w:.0f} W for {wait_s:.0f} s",
+        "{mode} at {surplus_w:.0f} W surplus; next change above {edge_w:.0f} W for {wait_s:.0f} s",
     ),
     SURPLUS: (
         "surplus",
-        "{mode} for {surplus_w:.0f} W surplus; next change below {edge_w:.0f} W for {wait_s:.0f} s",
+        "{mode} at {surplus_w:.0f} W surplus; next change below {edge_w:.0f} W for {wait_s:.0f} s",
     ),
     GOAL: ("goal", "{need_kwh:.1f} kWh are due in {left_h:.1f} h and take {full_h:.1f} h at full power"),
     UNKNOWN: ("unknown", "the surplus is not known, so {mode} goes on"),

@@ -1,0 +1,97 @@
+"""How old the house's data is, and what that age still permits.
+
+The vendor's stamp has no zone and may ignore daylight saving, so only its *change* tells time: data is as old
+as the monotonic time since its stamp was last seen to change.  The first stamp ever seen may be hours old; it
+proves nothing until another follows.
+
+- stale: beyond `stale_s`, or never seen
+- safe state: beyond `fresh_s` or unproven, nothing that draws more; stale, nothing that draws from the grid
+- who retries: the polling plan reads on
+- giving up: never
+- what the human sees: the age, and once that it was lost and once that it came back
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+_SUSPICIOUS_REPEATS = 3
+_DAYLIGHT_W = 200.0
+_REGULATED_W = 10.0
+
+
+class Band(IntEnum):
+    """What the data's age permits: everything, nothing that draws more, or only what is safe unseen."""
+
+    FRESH = 0
+    HOLD = 1
+    STALE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """The last stamp, and when it was seen to change, in monotonic seconds.
+
+    `proven` is False until a change was seen.  `grid_w` and `repeats` serve the suspicion of a frozen meter.
+    """
+
+    stamp: str | None
+    changed_at_s: float
+    proven: bool
+    grid_w: float | None = None
+    repeats: int = 0
+
+    def age_s(self, now_s: float) -> float:
+        """Return the seconds since the stamp last changed, or since it was first seen."""
+        return max(0.0, now_s - self.changed_at_s)
+
+
+def observe(
+    previous: Freshness | None,
+    stamp: str | None,
+    now_s: float,
+    *,
+    grid_w: float | None = None,
+    pv_w: float | None = None,
+) -> Freshness | None:
+    """Return the freshness after a record with this stamp was read; None while no stamp was ever seen.
+
+    Give `stamp=None` for a record without a stamp or without usable values: it refreshes nothing.
+    With `grid_w` and `pv_w` a frozen meter is noticed: the same exchange with the grid, to the bit, under
+    more than three different stamps while the sun shines (> 200 W) counts as no change.  Within 10 W of zero
+    it is no sign, for that is what a home battery regulates to.
+    """
+    if stamp is None or (previous is not None and stamp == previous.stamp):
+        return previous
+    if previous is None:
+        return Freshness(stamp, now_s, proven=False, grid_w=grid_w)
+    repeats = previous.repeats + 1 if _same_exchange(previous.grid_w, grid_w, pv_w) else 0
+    if repeats >= _SUSPICIOUS_REPEATS:
+        return replace(previous, stamp=stamp, repeats=repeats)
+    return Freshness(stamp, now_s, proven=True, grid_w=grid_w, repeats=repeats)
+
+
+def _same_exchange(before_w: float | None, grid_w: float | None, pv_w: float | None) -> bool:
+    if grid_w is None or pv_w is None or before_w != grid_w:
+        return False
+    return pv_w > _DAYLIGHT_W and abs(grid_w) > _REGULATED_W
+
+
+def band(age_s: float | None, *, proven: bool, fresh_s: float, stale_s: float) -> Band:
+    """Return what data of this age permits; `age_s` is None where no data was ever seen."""
+    if age_s is None or age_s > stale_s:
+        return Band.STALE
+    if age_s > fresh_s or not proven:
+        return Band.HOLD
+    return Band.FRESH
+
+
+def lease_until_s(freshness: Freshness | None, lease_s: float, stale_s: float) -> float | None:
+    """Return until when fresh, proven data permits FAST and ECO; None where nothing ever did.
+
+    It depends on the data's age and on nothing else: whatever stops the data ends the permission.
+    """
+    if freshness is None or not freshness.proven:
+        return None
+    return freshness.changed_at_s + min(lease_s, stale_s)
