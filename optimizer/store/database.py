@@ -78,7 +78,7 @@ def file_id(path: Path) -> FileId:
 
 
 def put_aside(path: Path, reason: str) -> Loss:
-    """Rename the file with its journals, naming it by its last write, so that a new one can take its place."""
+    """Rename the file and its journals by its last write, so that a new one can take its place."""
     if path.stat().st_size == 0:
         for suffix in _SIDECARS:
             sidecar(path, suffix).unlink(missing_ok=True)
@@ -119,9 +119,11 @@ def _fault_of(conn: sqlite3.Connection, path: Path) -> str | None:
     application_id = _pragma(conn, "application_id")
     version = _pragma(conn, "user_version")
     if application_id != APPLICATION_ID:
-        return "the file was not written by sunmode"
+        # A process that died while it made the file leaves a header without a table: nothing to lose.
+        tables = int(conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        return "the file was not written by sunmode" if tables or application_id else None
     if version > SCHEMA_VERSION:
-        raise InputError(f"{path}: written by a newer sunmode (schema {version}, this one knows {SCHEMA_VERSION})")
+        raise InputError(f"{path}: written by a newer sunmode (schema {version}, not {SCHEMA_VERSION})")
     verdict = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
     return None if verdict == "ok" else str(verdict)
 
@@ -140,7 +142,7 @@ def _bring_up_to_date(conn: sqlite3.Connection, path: Path) -> None:
 
 
 def copy_to(conn: sqlite3.Connection, target: Path) -> None:
-    """Write a consistent copy of the open log, readable by its owner only; the copy appears at once or not at all."""
+    """Write a consistent copy, readable by its owner only; it appears whole or not at all."""
     part = sidecar(target, ".part")
     part.unlink(missing_ok=True)
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -75,7 +75,7 @@ _COMMANDS = (
         state TEXT NOT NULL CHECK (state IN
             ('intent', 'sent', 'accepted', 'acknowledged', 'confirmed', 'failed', 'unknown', 'superseded')),
         task_id TEXT,
-        intended_at TEXT NOT NULL,
+        boot_id TEXT NOT NULL, intended_s REAL NOT NULL, intended_at TEXT NOT NULL,
         sent_at TEXT
     ) STRICT""",
     "CREATE INDEX command_open ON command (state) WHERE state IN ('intent', 'sent', 'accepted')",
@@ -91,7 +91,7 @@ _COMMANDS = (
 )
 
 _LEDGER = (
-    # AUTOINCREMENT: ids have no gaps and are never used again, so that the n-th newest call is found by its id.
+    # AUTOINCREMENT: ids have no gaps and never come back, so that the n-th newest call is found by its id.
     """CREATE TABLE call (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         boot_id TEXT NOT NULL,
@@ -164,7 +164,7 @@ _HAPPENINGS = (
 
 def migrations() -> Migrations:
     """Return all steps from an empty file to today's tables, in order."""
-    steps = sqlite_utils_without_pandas().Migrations("sunmode")
+    steps: Migrations = sqlite_utils_without_pandas().Migrations("sunmode")
 
     @steps()
     def m001_first_tables(db: Database) -> None:

@@ -58,7 +58,7 @@ def sqlite_utils_without_pandas() -> ModuleType:
     """Import sqlite-utils without what it would pull in for frames that the service never makes.
 
     It imports pandas and numpy when they are installed (about 70 MB resident and a second).  They are hidden
-    for the moment of its import only; where either is loaded already nothing would be saved, and nothing is hidden.
+    for the moment of its import only, and not where either is loaded already: nothing would be saved.
     """
     if "sqlite_utils" not in sys.modules and not any(name in sys.modules for name in _HEAVY):
         with _hidden(_HEAVY):
