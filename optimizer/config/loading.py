@@ -6,6 +6,7 @@ Pure but for reading the files it is told of: loading a candidate changes nothin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from optimizer.config.problems import Sources, messages
 from optimizer.config.secret_files import read_secret
 from optimizer.config.settings import WHERE_TOKENS_GO, Settings
 from optimizer.config.toml_file import TomlFile, read_toml
-from optimizer.config.words import is_secret
+from optimizer.config.words import file_name, is_secret
 from optimizer.errors import ConfigError
 
 SEARCHED = (Path("config.toml"), Path("/etc/sunmode/config.toml"))
@@ -57,7 +58,7 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
     environment, credentials = read_environment(env), read_credentials(env)
     document, secrets = _without_secrets(file.values)
     sources = Sources(
-        name="defaults" if path is None else str(path),
+        name="defaults" if path is None else file_name(path),
         document=document,
         lines=line_numbers(file.text),
         overrides=environment.values,
@@ -67,7 +68,7 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
     if settings is not None:
         settings = settings.anchored(Path() if path is None else path.parent)
         found = [*_unreadable(settings)]
-    told = messages([*secrets, *found], sources)
+    told = messages(secrets, replace(sources, origins={})) + messages(found, sources)
     told += environment.refused + credentials.refused
     if settings is None or told:
         # Not chained: a validation error may hold what was refused.
@@ -112,7 +113,7 @@ def _unreadable(settings: Settings) -> Iterator[dict[str, Any]]:
     if settings.is_virtual:
         for key, file in (("house", virtual.house), ("sessions", virtual.sessions)):
             if file is not None and not file.is_file():
-                yield _refusal(("virtual", key), f"{file}: no such file")
+                yield _refusal(("virtual", key), f"{file_name(file)}: no such file")
 
 
 def _refusal(where: Where, text: str) -> dict[str, Any]:

@@ -6,16 +6,15 @@ for pydantic is told to keep inputs out of its errors.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import PurePath
+from datetime import date, datetime
 from typing import Any
 
-from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from optimizer.config.annotations import bare, choices
+from optimizer.config.annotations import choices
 from optimizer.config.locate import Lines, Where, line_of
 from optimizer.config.schema import (
     allowed,
@@ -24,7 +23,7 @@ from optimizer.config.schema import (
     keys,
     known_names,
     model_at,
-    model_in,
+    needed,
 )
 from optimizer.config.words import did_you_mean, is_secret, key_name, key_text, shown
 
@@ -66,13 +65,16 @@ class Sources:
 
 def messages(found: Iterable[Mapping[str, Any]], sources: Sources) -> list[str]:
     """Return one line for each of pydantic's error details, in the order of the file."""
-    ordered = sorted(
-        found, key=lambda error: (sources.line(error["loc"]) or _LAST, error["type"] == "missing")
+    errors = sorted(found, key=lambda error: sources.line(error["loc"]) or sys.maxsize)
+    return list(dict.fromkeys(_message(error, sources) for error in errors if not _follows(error, errors)))
+
+
+def _follows(error: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a list is called too short only because pydantic left out what it refused in it."""
+    where = error["loc"]
+    return error["type"] == "too_short" and any(
+        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in errors
     )
-    return list(dict.fromkeys(_message(error, sources) for error in ordered))
-
-
-_LAST = 10**9
 
 
 def _message(error: Mapping[str, Any], sources: Sources) -> str:
@@ -88,7 +90,7 @@ def _text(error: Mapping[str, Any], sources: Sources) -> str:
         case "extra_forbidden":
             return _unknown(where)
         case "missing":
-            return f"missing: it needs {_kind(where, field)}"
+            return f"missing: it needs {needed(where, field)}"
         case "value_error":
             return str(error["ctx"]["error"])
         case "refused":
@@ -97,7 +99,7 @@ def _text(error: Mapping[str, Any], sources: Sources) -> str:
     value = None if any(is_secret(str(part)) for part in where) else shown(given)
     if field is not None and kind in _WORDINGS:
         return _WORDINGS[kind](value or "this", field, error.get("ctx", {}))
-    return f"needs {_kind(where, field)}, not {_given(given)}"
+    return f"needs {needed(where, field)}, not {_given(given, value)}"
 
 
 def _unknown(where: Where) -> str:
@@ -148,7 +150,7 @@ _WORDINGS: dict[str, Callable[[str, FieldInfo, Mapping[str, Any]], str]] = {
     "less_than_equal": _too_large,
     "less_than": _too_large,
     "literal_error": _not_listed,
-    "enum": _not_listed,
+    "word": _not_listed,
     "finite_number": _not_finite,
     "too_long": _wrong_length,
     "too_short": _wrong_length,
@@ -156,47 +158,19 @@ _WORDINGS: dict[str, Callable[[str, FieldInfo, Mapping[str, Any]], str]] = {
     "string_too_short": _wrong_length,
 }
 
-_KINDS: tuple[tuple[type, str], ...] = (
-    (bool, "true or false"),
-    (int, "a whole number"),
-    (float, "a number"),
-    (datetime, "a date and time like 2019-05-14T04:00:00"),
-    (SecretStr, "text"),
-    (PurePath, "the name of a file in quotes"),
-    (str, "text in quotes"),
+
+_GIVEN: tuple[tuple[Any, str], ...] = (
+    (str, "text"),
+    (list | tuple, "a list"),
+    (Mapping, "a table"),
+    (datetime, "a date and time"),
+    (date, "a date alone"),
 )
 
 
-def _kind(where: Where, field: FieldInfo | None) -> str:
-    """Return what a key needs, with its range, e.g. `a number (6 to 40)`."""
-    if field is None or isinstance(where[-1], int):
-        return "a table"
-    if is_list(field):
-        name = where[-1]
-        return f"a list of tables, [[{name}]]" if model_in(field.annotation) else "a list [...]"
-    if choices(field.annotation):
-        return f"one of {allowed(field)}"
-    kind = bare(field.annotation)
-    words = next(
-        (words for known, words in _KINDS if isinstance(kind, type) and issubclass(kind, known)), "a table"
-    )
-    span = allowed(field) if kind in {int, float} else None
-    return f"{words} ({span})" if span else words
-
-
-def _given(value: Any) -> str:
-    match value:
-        case bool():
-            return "true or false"
-        case str():
-            return "text"
-        case int() | float():
-            return "a number"
-        case list() | tuple():
-            return "a list"
-        case dict():
-            return "a table"
-    return "this"
+def _given(value: Any, text: str | None) -> str:
+    """Return what was given instead: its kind, or a number as it stands."""
+    return next((words for kind, words in _GIVEN if isinstance(value, kind)), text or "this")
 
 
 def _value(source: Any, where: Where) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -36,11 +37,12 @@ def keys(model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> Iter
             yield from keys(inner, (*above, name))
         else:
             yield Key((*above, name), field)
-    for name, table in _open_tables(model):
+    for name, table in open_tables(model):
         yield from keys(table, (*above, name))
 
 
-def _open_tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+def open_tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield name and model of each table that is no field: those of the installed strategies."""
     if issubclass(model, Section):
         for name in model.open_tables():
             table = model.open_table(name)
@@ -107,6 +109,36 @@ def allowed(field: FieldInfo) -> str | None:
     if bare(field.annotation) is bool:
         return "true, false"
     return span(field.annotation, field.metadata)
+
+
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (datetime, "a date and time like 2019-05-14T04:00:00"),
+    (SecretStr, "text"),
+    (PurePath, "the name of a file in quotes"),
+    (str, "text in quotes"),
+)
+
+
+def needed(where: Where, field: FieldInfo | None) -> str:
+    """Return what a key needs, with its range, e.g. `a number (6 to 40)`."""
+    if field is None or isinstance(where[-1], int):
+        return "a table"
+    if is_list(field):
+        name = where[-1]
+        return (
+            f"a list of tables, [[{name}]]" if model_in(field.annotation) else f"a list of {allowed(field)}"
+        )
+    if choices(field.annotation):
+        return f"one of {allowed(field)}"
+    kind = bare(field.annotation)
+    words = next(
+        (words for known, words in _KINDS if isinstance(kind, type) and issubclass(kind, known)), "a table"
+    )
+    bounds = allowed(field) if kind in {int, float} else None
+    return f"{words} ({bounds})" if bounds else words
 
 
 def variable(where: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from optimizer.config.kinds import LONGEST_TOKEN, fits_token
+from optimizer.config.words import file_name
 from optimizer.errors import ConfigError
 
 
@@ -20,10 +21,12 @@ def read_secret(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(LONGEST_TOKEN * 2)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or 'cannot be read'}") from error
+        raise ConfigError(f"{file_name(path)}: {error.strerror or 'cannot be read'}") from error
     text = raw.removeprefix(b"\xef\xbb\xbf").decode("latin-1").strip()
     if not fits_token(text):
-        raise ConfigError(f"{path}: needs the token alone, on one line, {LONGEST_TOKEN} characters at most")
+        raise ConfigError(
+            f"{file_name(path)}: needs the token alone, on one line, {LONGEST_TOKEN} characters at most"
+        )
     return text
 
 

@@ -117,7 +117,7 @@ def _member(kind: type[Enum], value: Any) -> Any:
         return value
     names = {member.name.lower(): member for member in kind}
     if value not in names:
-        raise PydanticCustomError("enum", "unknown word")
+        raise PydanticCustomError("word", "unknown word")
     return names[value]
 
 

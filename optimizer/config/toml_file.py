@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from optimizer.config.words import file_name
 from optimizer.errors import ConfigError
 
 _LARGEST_BYTES = 256 * 1024
@@ -37,11 +38,13 @@ def _raw(path: Path) -> bytes:
         with path.open("rb") as file:
             raw = file.read(_LARGEST_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise ConfigError(f"{file_name(path)}: {(error.strerror or 'cannot be read').lower()}") from error
     except ValueError as error:
-        raise ConfigError(f"{str(path)!r}: no name of a file") from error
+        raise ConfigError(f"{file_name(path)}: no name of a file") from error
     if len(raw) > _LARGEST_BYTES:
-        raise ConfigError(f"{path}: larger than {_LARGEST_BYTES // 1024} KiB; this is no configuration")
+        raise ConfigError(
+            f"{file_name(path)}: larger than {_LARGEST_BYTES // 1024} KiB; this is no configuration"
+        )
     return raw
 
 
@@ -52,7 +55,7 @@ def _decoded(path: Path, raw: bytes) -> str:
         line, column = _position(raw[: error.start].decode("utf-8"))
         found = raw[error.start]
     # Not chained: the error holds the whole file.
-    raise ConfigError(f"{path}:{line}:{column}: not UTF-8 text (byte 0x{found:02x})")
+    raise ConfigError(f"{file_name(path)}:{line}:{column}: not UTF-8 text (byte 0x{found:02x})")
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
     line, column = (place[1], place[2]) if place and place[1] else _position(text)
     what = _NAMES.sub("this name", said[: place.start()] if place else said)
     # Not chained: newer Pythons keep the whole text in the error.
-    raise ConfigError(f"{path}:{line}:{column}: not valid TOML: {what[:1].lower()}{what[1:]}")
+    raise ConfigError(f"{file_name(path)}:{line}:{column}: not valid TOML: {what[:1].lower()}{what[1:]}")
 
 
 def _position(before: str) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from optimizer.config.locate import Where
@@ -56,3 +57,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean '...'?`, or nothing where no known word is near."""
     close = get_close_matches(word, list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def file_name(path: Path) -> str:
+    """Return a path as it is, or quoted where it would break the line."""
+    return str(path) if str(path).isprintable() else repr(str(path))
