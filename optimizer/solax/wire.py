@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -20,7 +19,6 @@ TEXT_CAP = 200
 ID_CAP = 64
 
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{0,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
 
 def clean_text(text: str, cap: int = TEXT_CAP) -> str:
@@ -28,7 +26,7 @@ def clean_text(text: str, cap: int = TEXT_CAP) -> str:
 
     Control characters (C0, C1), direction marks and line separators become spaces: no forged log line.
     """
-    printable = (" " if unicodedata.category(c) in _UNPRINTABLE else c for c in text[: 4 * cap])
+    printable = (c if c.isprintable() else " " for c in text[: 4 * cap])
     return " ".join("".join(printable).split())[:cap].rstrip()
 
 
