@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from optimizer.domain import ChargerSpec, ChargerStatus, Mode
 from optimizer.plant.battery import WS_PER_KWH, battery_step
-from optimizer.plant.car import CarLimits, car_demand_w, car_need_kwh
+from optimizer.plant.car import FULL_BELOW_KWH, CarLimits, car_demand_w, car_need_kwh
 from optimizer.plant.charger import UNPLUGGED, ChargerLimits, ChargerState, ChargerTimes, charger_step
 from optimizer.plant.house import grid_power_w, surplus_seen_w
 from optimizer.simulation.series import HouseSeries
@@ -93,6 +93,16 @@ class ChargePoint:
             self.session_kwh += self.ev_w * dt_s / WS_PER_KWH
         return self.state[0] != before
 
+    @property
+    def quiet(self) -> bool:
+        """Whether only a command or a car could change anything: then long steps are exact."""
+        status = self.state[0]
+        if not self.connected:
+            return status == ChargerStatus.AVAILABLE
+        if self.mode is Mode.STOP:
+            return status in {ChargerStatus.PREPARING, ChargerStatus.FINISHING}
+        return status == ChargerStatus.SUSPENDED_EV and self.need_kwh < FULL_BELOW_KWH
+
     def plug(self, energy_kwh: float) -> None:
         """A car arrives that takes up to `energy_kwh`; a new session begins."""
         self.connected, self.need_kwh, self.session_kwh = True, energy_kwh, 0.0
@@ -136,7 +146,8 @@ class VirtualHome:
             for index, spec in enumerate(settings.chargers)
         }
         self._battery_soc = settings.battery_soc
-        self._powers_w = (0.0, 0.0, 0.0, 0.0, 0.0)
+        pv_w, base_load_w = series.at(self._t_s)
+        self._powers_w = (pv_w, base_load_w, 0.0, 0.0, grid_power_w(pv_w, base_load_w, 0.0, 0.0))
         self._pv_kwh = self._pv_before_today_kwh = 0.0
         self._import_kwh = self._export_kwh = self._ev_kwh = 0.0
         self._day_offset_s = standard_offset(settings.timezone, settings.start).total_seconds()
@@ -218,7 +229,7 @@ class VirtualHome:
     def _span_s(self, end_s: float) -> float:
         """Return the next step: a long one to the next whole multiple while nothing can happen."""
         step_s, idle_s = self.settings.step_s, self.settings.idle_step_s
-        if any(point.connected or point.state != UNPLUGGED for point in self._points.values()):
+        if not all(point.quiet for point in self._points.values()):
             return step_s
         ahead_s = self._t_s + idle_s - self._t_s % idle_s
         if ahead_s > end_s or (self._due and self._due[0][0] < ahead_s):
