@@ -292,7 +292,7 @@ def _done(conn: sqlite3.Connection, post: Work[Any]) -> bool:
     conn.execute("SAVEPOINT post")
     try:
         post(conn)
-    except Exception as error:  # noqa: BLE001 - one bad row may not take the others along
+    except Exception as error:  # one bad row may not take the others along
         if isinstance(error, sqlite3.Error) and trouble_of(error) is not None:
             raise
         conn.execute("ROLLBACK TO post")
