@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from optimizer.config.annotations import plain
-from optimizer.config.schema import is_list, model_in, needed, open_tables, settable, variable
+from optimizer.config.schema import Schema, fields, is_list, model_in, needed, variable
 from optimizer.config.settings import Settings
 
 _HEAD = """\
@@ -39,6 +39,7 @@ code 78.
   readings: the earlier one counts.
 """
 
+_SCHEMA = Schema()
 _ROW = "| {key} | {meaning} | {value} | {default} | {variable} |\n"
 _TABLE_HEAD = "| key | meaning | value | default | environment |\n|---|---|---|---|---|\n"
 
@@ -49,12 +50,12 @@ def document() -> str:
 
 
 def _sections(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        inner = None if field.exclude else model_in(field.annotation)
+    for name, field in fields(model):
+        inner = model_in(field.annotation)
         if inner is not None:
             yield _section((*above, name), inner, repeated=is_list(field))
             yield from _sections(inner, (*above, name))
-    for name, table in open_tables(model):
+    for name, table in _SCHEMA.strategy_tables(model):
         yield _section((*above, name), table, repeated=False)
 
 
@@ -63,17 +64,13 @@ def _section(where: tuple[str, ...], model: type[BaseModel], *, repeated: bool) 
     title = f"[[{name}]]" if repeated else f"[{name}]"
     intro = (model.__doc__ or "").partition("\n\n")[0]
     rows = "".join(
-        _row((*where, key), field) for key, field in model.model_fields.items() if _holds_value(field)
+        _row((*where, key), field) for key, field in fields(model) if model_in(field.annotation) is None
     )
     return f"\n## `{title}`\n\n{intro}\n\n{_TABLE_HEAD}{rows}"
 
 
-def _holds_value(field: FieldInfo) -> bool:
-    return not field.exclude and model_in(field.annotation) is None
-
-
 def _row(where: tuple[str, ...], field: FieldInfo) -> str:
-    reachable = settable(where)
+    reachable = _SCHEMA.settable(where)
     return _ROW.format(
         key=f"`{where[-1]}`",
         meaning=_sentence(field.description or ""),

@@ -38,17 +38,6 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
-    @classmethod
-    def open_table(cls, key: str) -> type[BaseModel] | None:
-        """Return the model of a sub-table that is not a field, where a section has such tables."""
-        del key
-        return None
-
-    @classmethod
-    def open_tables(cls) -> tuple[str, ...]:
-        """Return the names such sub-tables may have."""
-        return ()
-
 
 class Complaint(NamedTuple):
     """What is wrong with a combination of values, and at which key to say so."""

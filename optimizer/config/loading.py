@@ -16,8 +16,10 @@ from pydantic_settings import InitSettingsSource
 from optimizer.config.locate import Where, line_numbers
 from optimizer.config.overrides import CONFIG_VARIABLE, read_credentials, read_environment
 from optimizer.config.problems import Sources, messages
+from optimizer.config.schema import Schema, variable
 from optimizer.config.secret_files import read_secret
 from optimizer.config.settings import WHERE_TOKENS_GO, Settings
+from optimizer.config.strategies import DEFAULT
 from optimizer.config.toml_file import TomlFile, read_toml
 from optimizer.config.words import file_name, is_secret
 from optimizer.errors import ConfigError
@@ -55,7 +57,8 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
 
     """
     file = TomlFile("", {}) if path is None else read_toml(path)
-    environment, credentials = read_environment(env), read_credentials(env)
+    schema = Schema(strategy=_chosen(file.values, env))
+    environment, credentials = read_environment(env, schema), read_credentials(env)
     document, secrets = _without_secrets(file.values)
     sources = Sources(
         name="defaults" if path is None else file_name(path),
@@ -63,6 +66,7 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
         lines=line_numbers(file.text),
         overrides=environment.values,
         origins=credentials.origins | environment.origins,
+        schema=schema,
     )
     settings, found = _built(environment.values, credentials.values, document)
     if settings is not None:
@@ -74,6 +78,14 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
         # Not chained: a validation error may hold what was refused.
         raise ConfigError("\n".join(told)) from None
     return settings
+
+
+def _chosen(document: dict[str, Any], env: Mapping[str, str]) -> str:
+    """Return the name of the strategy that will decide, as far as one is given; it is checked later."""
+    table = document.get("strategy")
+    named = table.get("name") if isinstance(table, dict) else None
+    name = env.get(variable(("strategy", "name")), named)
+    return name if isinstance(name, str) else DEFAULT
 
 
 def _built(*layers: dict[str, Any]) -> tuple[Settings | None, list[Any]]:

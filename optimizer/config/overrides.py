@@ -12,17 +12,7 @@ from pydantic.fields import FieldInfo
 
 from optimizer.config.annotations import bare
 from optimizer.config.locate import Where
-from optimizer.config.schema import (
-    DELIMITER,
-    PREFIX,
-    field_at,
-    is_list,
-    keys,
-    model_in,
-    settable,
-    takes_text,
-    variable,
-)
+from optimizer.config.schema import DELIMITER, PREFIX, Schema, is_list, model_in, takes_text, variable
 from optimizer.config.secret_files import read_secret
 from optimizer.config.words import did_you_mean, key_name
 from optimizer.errors import ConfigError
@@ -42,7 +32,7 @@ class Overrides(NamedTuple):
     refused: list[str]
 
 
-def read_environment(env: Mapping[str, str]) -> Overrides:
+def read_environment(env: Mapping[str, str], schema: Schema) -> Overrides:
     """Return the keys that variables set: `SUNMODE_CONTROL__CYCLE_S=10` is `control.cycle_s`.
 
     Text is taken as it stands, everything else is written as in TOML.
@@ -52,9 +42,11 @@ def read_environment(env: Mapping[str, str]) -> Overrides:
         if name in OTHER_VARIABLES:
             continue
         where = tuple(name.removeprefix(PREFIX).lower().split(DELIMITER))
-        field = field_at(where) if variable(where) == name and settable(where) == where else None
+        field = (
+            schema.field_at(where) if variable(where) == name and schema.settable(where) == where else None
+        )
         if field is None or (model_in(field.annotation) and not is_list(field)):
-            found.refused.append(_unknown(name))
+            found.refused.append(_unknown(name, schema))
         else:
             _put(found.values, where, _read(env[name], field))
             found.origins[where] = name
@@ -94,11 +86,11 @@ def _read(text: str, field: FieldInfo) -> Any:
     return parsed["value"] if len(parsed) == 1 else text
 
 
-def _unknown(name: str) -> str:
-    near = did_you_mean(name.upper(), [*OTHER_VARIABLES, *_variables()])
+def _unknown(name: str, schema: Schema) -> str:
+    near = did_you_mean(name.upper(), [*OTHER_VARIABLES, *_variables(schema)])
     return f"environment: unknown variable{key_name(name)}{near}"
 
 
-def _variables() -> Iterator[str]:
-    for key in keys():
-        yield variable(settable(key.where))
+def _variables(schema: Schema) -> Iterator[str]:
+    for key in schema.all_keys():
+        yield variable(schema.settable(key.where))

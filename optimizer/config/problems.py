@@ -7,24 +7,14 @@ for pydantic is told to keep inputs out of its errors.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from pydantic.fields import FieldInfo
-
 from optimizer.config.annotations import choices
 from optimizer.config.locate import Lines, Where, line_of
-from optimizer.config.schema import (
-    allowed,
-    field_at,
-    is_list,
-    keys,
-    known_names,
-    model_at,
-    needed,
-)
+from optimizer.config.schema import Schema, allowed, needed
 from optimizer.config.words import did_you_mean, is_secret, key_name, key_text, shown
 
 
@@ -37,6 +27,7 @@ class Sources:
     lines: Lines
     overrides: Mapping[str, Any]
     origins: Mapping[Where, str]
+    schema: Schema
 
     def value(self, where: Where) -> Any:
         """Return the value that was given for a key, or None."""
@@ -85,10 +76,10 @@ def _message(error: Mapping[str, Any], sources: Sources) -> str:
 
 
 def _text(error: Mapping[str, Any], sources: Sources) -> str:
-    kind, where, field = error["type"], error["loc"], field_at(error["loc"])
+    kind, where, field = error["type"], error["loc"], sources.schema.field_at(error["loc"])
     match kind:
         case "extra_forbidden":
-            return _unknown(where)
+            return _unknown(where, sources.schema)
         case "missing":
             return f"missing: it needs {needed(where, field)}"
         case "value_error":
@@ -97,67 +88,41 @@ def _text(error: Mapping[str, Any], sources: Sources) -> str:
             return str(error["msg"])
     given = sources.value(where)
     value = None if any(is_secret(str(part)) for part in where) else shown(given)
-    if field is not None and kind in _WORDINGS:
-        return _WORDINGS[kind](value or "this", field, error.get("ctx", {}))
-    return f"needs {needed(where, field)}, not {_given(given, value)}"
+    if field is None or kind not in _WORDINGS:
+        return f"needs {needed(where, field)}, not {_given(given, value)}"
+    near = did_you_mean(
+        given if isinstance(given, str) else "", [str(choice) for choice in choices(field.annotation)]
+    )
+    facts = error.get("ctx", {}) | {"value": value or "this", "allowed": allowed(field), "near": near}
+    return _WORDINGS[kind].format(**facts)
 
 
-def _unknown(where: Where) -> str:
+def _unknown(where: Where, schema: Schema) -> str:
     key = str(where[-1])
-    table = model_at(where[:-1])
-    near = did_you_mean(key, known_names(table)) if table else ""
-    return f"unknown key{key_name(key)}{near or _elsewhere(key, where)}"
+    table = schema.model_at(where[:-1])
+    near = did_you_mean(key, schema.known_names(table)) if table else ""
+    return f"unknown key{key_name(key)}{near or _elsewhere(key, schema)}"
 
 
-def _elsewhere(key: str, where: Where) -> str:
+def _elsewhere(key: str, schema: Schema) -> str:
     """Return where a key belongs that stands in the wrong table."""
-    homes = [key_text(one.where) for one in keys() if one.where[-1] == key and len(where) > 0]
+    homes = [key_text(one.where) for one in schema.all_keys() if one.where[-1] == key]
     return f"; did you mean '{homes[0]}'?" if len(homes) == 1 else ""
 
 
-def _too_small(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
-    del ctx
-    return f"{value} is less than allowed ({allowed(field)})"
-
-
-def _too_large(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
-    del ctx
-    return f"{value} is more than allowed ({allowed(field)})"
-
-
-def _not_listed(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
-    del ctx
-    words = [str(choice) for choice in choices(field.annotation)]
-    return f"{value} is not one of {allowed(field)}{did_you_mean(value.strip(chr(39)), words)}"
-
-
-def _not_finite(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
-    del ctx
-    return f"{value} is not a finite number ({allowed(field)})"
-
-
-def _wrong_length(value: str, field: FieldInfo, ctx: Mapping[str, Any]) -> str:
-    del value
-    unit = "entries" if is_list(field) else "characters"
-    if "max_length" in ctx:
-        return f"has more than {ctx['max_length']} {unit}"
-    return f"needs at least {ctx['min_length']} {unit[:-3] + 'y' if is_list(field) else unit[:-1]}"
-
-
-_WORDINGS: dict[str, Callable[[str, FieldInfo, Mapping[str, Any]], str]] = {
-    "greater_than_equal": _too_small,
-    "greater_than": _too_small,
-    "less_than_equal": _too_large,
-    "less_than": _too_large,
-    "literal_error": _not_listed,
-    "word": _not_listed,
-    "finite_number": _not_finite,
-    "too_long": _wrong_length,
-    "too_short": _wrong_length,
-    "string_too_long": _wrong_length,
-    "string_too_short": _wrong_length,
+_WORDINGS = {
+    "greater_than_equal": "{value} is less than allowed ({allowed})",
+    "greater_than": "{value} is less than allowed ({allowed})",
+    "less_than_equal": "{value} is more than allowed ({allowed})",
+    "less_than": "{value} is more than allowed ({allowed})",
+    "literal_error": "{value} is not one of {allowed}{near}",
+    "word": "{value} is not one of {allowed}{near}",
+    "finite_number": "{value} is not a finite number ({allowed})",
+    "too_long": "has more than {max_length} entries",
+    "too_short": "is empty",
+    "string_too_long": "has more than {max_length} characters",
+    "string_too_short": "is empty",
 }
-
 
 _GIVEN: tuple[tuple[Any, str], ...] = (
     (str, "text"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import PurePath
@@ -12,9 +13,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from optimizer.config.annotations import bare, choices, element, span
-from optimizer.config.kinds import Section
 from optimizer.config.locate import Where
 from optimizer.config.settings import Settings
+from optimizer.config.strategies import StrategyChoice, table_model, table_names
 
 PREFIX = "SUNMODE_"
 DELIMITER = "__"
@@ -27,59 +28,72 @@ class Key(NamedTuple):
     field: FieldInfo
 
 
-def keys(model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> Iterator[Key]:
-    """Yield every key below `model`, tables of installed strategies included, in the order of the file."""
-    for name, field in model.model_fields.items():
-        if field.exclude:
-            continue
-        inner = model_in(field.annotation)
-        if inner is not None:
-            yield from keys(inner, (*above, name))
-        else:
-            yield Key((*above, name), field)
-    for name, table in open_tables(model):
-        yield from keys(table, (*above, name))
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The keys there are, those of the strategies' tables included.
 
+    `strategy` is the name the owner chose: one as `module:Class` is not installed, but has a table too.
+    """
 
-def open_tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Yield name and model of each table that is no field: those of the installed strategies."""
-    if issubclass(model, Section):
-        for name in model.open_tables():
-            table = model.open_table(name)
+    strategy: str = ""
+
+    def all_keys(self, model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> Iterator[Key]:
+        """Yield every key below `model`, in the order of the file."""
+        for name, field in fields(model):
+            inner = model_in(field.annotation)
+            if inner is not None:
+                yield from self.all_keys(inner, (*above, name))
+            else:
+                yield Key((*above, name), field)
+        for name, table in self.strategy_tables(model):
+            yield from self.all_keys(table, (*above, name))
+
+    def strategy_tables(self, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+        """Yield name and model of each strategy's table, if `model` is where they belong."""
+        for name in self._strategies(model):
+            table = table_model(name, self.strategy)
             if table is not None:
                 yield name, table
 
+    def model_at(self, where: Where) -> type[BaseModel] | None:
+        """Return the model of the table at `where`, or None where a value or nothing stands."""
+        model: type[BaseModel] | None = Settings
+        for part in where:
+            if model is not None and isinstance(part, str):
+                model = self._below(model, part)
+        return model
 
-def model_at(where: Where) -> type[BaseModel] | None:
-    """Return the model of the table at `where`, or None where a value or nothing stands."""
-    model: type[BaseModel] | None = Settings
-    for part in where:
-        if model is None:
-            return None
-        if isinstance(part, str):
-            model = _below(model, part)
-    return model
+    def field_at(self, where: Where) -> FieldInfo | None:
+        """Return the field of the key at `where`, or None where there is no such key."""
+        names = [part for part in where if isinstance(part, str)]
+        table = self.model_at(tuple(names[:-1])) if names else None
+        return dict(fields(table)).get(names[-1]) if table else None
+
+    def known_names(self, model: type[BaseModel]) -> tuple[str, ...]:
+        """Return what may stand in a table."""
+        return (*(name for name, _ in fields(model)), *self._strategies(model))
+
+    def settable(self, where: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the part of a key's path that a variable can name: a list is set as a whole."""
+        for end in range(1, len(where) + 1):
+            field = self.field_at(where[:end])
+            if field is not None and is_list(field):
+                return where[:end]
+        return where
+
+    def _strategies(self, model: type[BaseModel]) -> tuple[str, ...]:
+        return table_names(self.strategy) if model is StrategyChoice else ()
+
+    def _below(self, model: type[BaseModel], name: str) -> type[BaseModel] | None:
+        field = dict(fields(model)).get(name)
+        if field is not None:
+            return model_in(field.annotation)
+        return table_model(name, self.strategy) if model is StrategyChoice else None
 
 
-def _below(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    field = model.model_fields.get(name)
-    if field is not None and not field.exclude:
-        return model_in(field.annotation)
-    return model.open_table(name) if issubclass(model, Section) else None
-
-
-def field_at(where: Where) -> FieldInfo | None:
-    """Return the field of the key at `where`, or None where there is no such key."""
-    names = [part for part in where if isinstance(part, str)]
-    table = model_at(tuple(names[:-1])) if names else None
-    field = table.model_fields.get(names[-1]) if table else None
-    return None if field is None or field.exclude else field
-
-
-def known_names(model: type[BaseModel]) -> tuple[str, ...]:
-    """Return what may stand in a table."""
-    names = tuple(name for name, field in model.model_fields.items() if not field.exclude)
-    return names + (model.open_tables() if issubclass(model, Section) else ())
+def fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the fields of a model that are keys of the file."""
+    return ((name, field) for name, field in model.model_fields.items() if not field.exclude)
 
 
 def is_list(field: FieldInfo) -> bool:
@@ -124,13 +138,11 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 def needed(where: Where, field: FieldInfo | None) -> str:
     """Return what a key needs, with its range, e.g. `a number (6 to 40)`."""
-    if field is None or isinstance(where[-1], int):
+    if field is None or (isinstance(where[-1], int) and model_in(field.annotation)):
         return "a table"
-    if is_list(field):
-        name = where[-1]
-        return (
-            f"a list of tables, [[{name}]]" if model_in(field.annotation) else f"a list of {allowed(field)}"
-        )
+    if is_list(field) and isinstance(where[-1], str):
+        of = f"tables, [[{where[-1]}]]" if model_in(field.annotation) else allowed(field)
+        return f"a list of {of}"
     if choices(field.annotation):
         return f"one of {allowed(field)}"
     kind = bare(field.annotation)
@@ -144,12 +156,3 @@ def needed(where: Where, field: FieldInfo | None) -> str:
 def variable(where: tuple[str, ...]) -> str:
     """Return the name of the environment variable that sets a key."""
     return PREFIX + DELIMITER.join(where).upper()
-
-
-def settable(where: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the part of a key's path that a variable can name: a list is set as a whole."""
-    for end in range(1, len(where) + 1):
-        field = field_at(where[:end])
-        if field is not None and is_list(field):
-            return where[:end]
-    return where

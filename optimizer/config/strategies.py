@@ -57,24 +57,32 @@ class StrategyChoice(Section):
             raise ValidationError.from_exception_data("strategy", refused, hide_input=True)
         return {"name": name, "tables": tables}
 
-    @classmethod
-    def open_table(cls, key: str) -> type[BaseModel] | None:
-        """Return the model of the strategy called `key`, or None."""
-        try:
-            strategy = load_strategy(key)
-            return params_model(key, strategy.Params)
-        except ConfigError:
-            return None
-
-    @classmethod
-    def open_tables(cls) -> tuple[str, ...]:
-        """Return the names of the installed strategies: each may have a table."""
-        return known_strategies()
-
     def build(self) -> Strategy:
         """Return the active strategy with its parameters."""
         strategy = load_strategy(self.name)
         return strategy(self.tables[_table_of(self.name, strategy)])
+
+
+def table_names(chosen: str) -> tuple[str, ...]:
+    """Return how the tables of the installed strategies, and of the chosen one, are called."""
+    return tuple(sorted({*known_strategies(), _own_table(chosen)} - {""}))
+
+
+def table_model(key: str, chosen: str) -> type[BaseModel] | None:
+    """Return the model of the table called `key`, or None where no such strategy can be found."""
+    try:
+        strategy = _find(chosen if key == _own_table(chosen) else key)
+        return params_model(key, strategy.Params)
+    except ConfigError:
+        return None
+
+
+def _own_table(chosen: str) -> str:
+    """Return the name of the chosen strategy's table, or nothing where the strategy cannot be found."""
+    try:
+        return _table_of(chosen, _find(chosen))
+    except ConfigError:
+        return ""
 
 
 def params_model(name: str, params: type) -> type[BaseModel]:
