@@ -79,7 +79,7 @@ def parse_callback(body: bytes, received_at: datetime) -> CallbackEvent | None:
     if not isinstance(found, Mapping):
         return None
     result = lower_keys(opened(found.get("result")))
-    fields = {**found, **result} if isinstance(result, Mapping) else {**found, "ack": result}
+    fields = {**found, **result} if isinstance(result, Mapping) else {"ack": result, **found}
     return _event({**fields, **_own(found)}, received_at)
 
 

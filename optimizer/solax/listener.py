@@ -147,7 +147,13 @@ def _config(app: Starlette) -> uvicorn.Config:
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio switches Nagle's 40 ms off only where the protocol is named; `create_server` does not name it.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(CONNECTIONS)
     except OSError as trouble:
+        listening.close()
         raise ConfigError(f"cannot listen on {host} port {port}: {trouble.strerror}") from trouble
+    return listening
