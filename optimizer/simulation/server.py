@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -36,7 +36,7 @@ def virtual_app(cloud: VirtualCloud, connections: _Connections | None = None) ->
 
     return Starlette(
         routes=[
-            Route("/virtual/state", state, methods=["GET"]),
+            Mount("/virtual", routes=[Route("/state", state, methods=["GET"])]),
             Route("/{path:path}", _VendorFace(cloud, {} if connections is None else connections)),
         ]
     )
