@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -95,10 +95,11 @@ def _not_empty(value: Any) -> Any:
 
 
 def _zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError(
-            f"{shown(value) or 'this'} is no time zone{did_you_mean(value, available_timezones())}"
-        )
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = did_you_mean(value, available_timezones())
+        raise ValueError(f"{shown(value) or 'this'} is no time zone{near}") from None
     return value
 
 

@@ -153,14 +153,17 @@ def _read_all(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
 
 
 def _find(name: str) -> StrategyClass:
-    known = known_strategies()
-    if ":" in name:
-        if not _OWN.fullmatch(name):
-            raise ConfigError('needs "module:Class"')
-    elif name not in known:
-        said = shown(name) or "this"
-        raise ConfigError(f"{said} is no strategy{did_you_mean(name, known)} (there are: {', '.join(known)})")
-    return load_strategy(name)
+    if ":" in name and not _OWN.fullmatch(name):
+        raise ConfigError('needs "module:Class"')
+    try:
+        return load_strategy(name)
+    except ConfigError:
+        known = known_strategies()
+        if ":" in name or name in known:
+            raise
+    # Said anew, for the loader repeats whatever stands there.
+    said = shown(name) or "this"
+    raise ConfigError(f"{said} is no strategy{did_you_mean(name, known)} (there are: {', '.join(known)})")
 
 
 def _params(strategy: StrategyClass, values: Any) -> Any:
