@@ -9,17 +9,13 @@ from __future__ import annotations
 import base64
 import logging
 import re
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
 
 from optimizer.errors import SunmodeError
 
 HIDDEN = "[token]"
 SHORTEST = 8
 """Shorter tokens are not searched for: they would tear holes into ordinary text."""
-
-Event = MutableMapping[str, Any]
-"""What structlog hands from processor to processor."""
 
 _TOKENS_KEPT = 4
 _FORMATTER = logging.Formatter()
@@ -55,9 +51,9 @@ def _pattern(tokens: list[str]) -> re.Pattern[str]:
 
 
 class Redactor:
-    """Hides the token in text, bytes, log records (as `logging.Filter`) and structlog events (as processor).
+    """Hides the token in text, in bytes and, as a `logging.Filter`, in log records.
 
-    It hides the tokens it was told to `learn`, and asks `token_source`, if there is one, before each record.
+    It hides the tokens it was told to `learn`, and asks `token_source`, if there is one, before each line.
     The source must not log.  Tokens that were replaced stay hidden, for they may still be valid.
     """
 
@@ -75,11 +71,26 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return `text` with every spelling of a known token replaced."""
-        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+        self._refresh()
+        return self._hidden(text)
 
     def body(self, data: bytes) -> bytes:
         """Return `data` with every spelling of a known token replaced."""
         return self.text(data.decode("latin-1")).encode("latin-1")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Clean a record in place: message, arguments, traceback and extra fields; never drops one."""
+        self._refresh()
+        if record.exc_info:
+            told = _FORMATTER.formatException(record.exc_info)
+            if self._hides(told):
+                record.exc_text, record.exc_info = told, None
+        if self._hides(record.args):
+            record.msg, record.args = _message(record), None
+        for key, value in list(vars(record).items()):
+            if key not in ("args", "exc_info") and self._hides(value):
+                setattr(record, key, self._hidden(str(value)))
+        return True
 
     def _refresh(self) -> None:
         if self._token_source is None:
@@ -90,31 +101,11 @@ class Redactor:
             # The source reports its own trouble to whoever wants a token; logging goes on without it.
             return
 
+    def _hidden(self, text: str) -> str:
+        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+
     def _hides(self, thing: object) -> bool:
-        told = repr(thing)
-        return self.text(told) != told
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Clean a record in place: message, arguments, traceback and extra fields; never drops one."""
-        self._refresh()
-        if record.exc_info:
-            told = _FORMATTER.formatException(record.exc_info)
-            if self.text(told) != told:
-                record.exc_text, record.exc_info = told, None
-        if self._hides(record.args):
-            record.msg, record.args = _message(record), None
-        for key, value in list(vars(record).items()):
-            if key not in ("args", "exc_info") and self._hides(value):
-                setattr(record, key, self.text(str(value)))
-        return True
-
-    def __call__(self, _logger: object, _method: str, event: Event) -> Event:
-        """Clean an event's values; keys are ours."""
-        self._refresh()
-        for key, value in event.items():
-            if self._hides(value):
-                event[key] = self.text(value if isinstance(value, str) else repr(value))
-        return event
+        return self._pattern is not None and self._pattern.search(repr(thing)) is not None
 
 
 def _message(record: logging.LogRecord) -> str:
