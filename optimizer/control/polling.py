@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LAG_SHARE = 0.025
-_CREEP_SHARE = 0.005
+_CREEP_SHARE = 0.01
 _LATE_SHARE = 0.05
 _LATE_LONGEST_SHARE = 0.4
+_HUNT_SHARE = 0.1
+_HUNT_READS = 12
 _IDLE_SAMPLES = 2
 _CONFIRM_S = (20.0, 45.0, 75.0)
 _CONFIRM_EVERY_S = 60.0
@@ -81,14 +83,18 @@ def phase_s(before_s: float | None, previous_read_s: float | None, now_s: float,
     """Return when the sample that was new in a read at `now_s` arrived, as well as can be told.
 
     `before_s` is the previous answer, `previous_read_s` the last read that did not show the sample yet.  The
-    prediction from the previous answer holds while it lies between the two reads, and creeps forward by half
-    a percent of the interval per sample, so that it follows samples that come earlier; else it is `now_s`.
+    prediction from the previous answer holds while it lies between the two reads, and moves forward by a
+    hundredth of the interval per sample, to follow samples that come earlier.  Else, or at first, it is the
+    middle between the reads, as far as they are less than one interval apart.
     """
-    if before_s is None or previous_read_s is None:
+    if previous_read_s is None:
         return now_s
+    middle_s = now_s - 0.5 * (now_s - previous_read_s) if now_s - previous_read_s < interval_s else now_s
+    if before_s is None:
+        return middle_s
     samples = math.floor((now_s - before_s) / interval_s)
-    predicted_s = before_s + samples * interval_s - _CREEP_SHARE * interval_s
-    return predicted_s if samples > 0 and predicted_s > previous_read_s else now_s
+    predicted_s = before_s + (samples - _CREEP_SHARE) * interval_s
+    return predicted_s if samples > 0 and predicted_s > previous_read_s else middle_s
 
 
 def due_s(target: Target, policy: PollPolicy) -> float:
@@ -111,11 +117,12 @@ def _site_due_s(target: Target, last_read_s: float, policy: PollPolicy) -> float
         expected_s = target.phase_s + (round(samples) + _LAG_SHARE) * policy.site_interval_s
         if last_read_s < expected_s:
             return expected_s
+    if target.phase_s is None and target.unchanged_reads <= _HUNT_READS:
+        return last_read_s + _HUNT_SHARE * policy.site_interval_s
     # Without a car there is no hurry: the distance goes on growing up to that of the regular reads.
     longest = _LATE_LONGEST_SHARE if watched else samples
     doublings = min(max(0, target.unchanged_reads - 1), 10)
-    share = min(longest, _LATE_SHARE * 2.0**doublings)
-    return last_read_s + share * policy.site_interval_s
+    return last_read_s + min(longest, _LATE_SHARE * 2.0**doublings) * policy.site_interval_s
 
 
 def _charger_due_s(target: Target, last_read_s: float, policy: PollPolicy) -> float:

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optimizer.control.budget import Limits, next_slot_s
+from optimizer.control.polling import Activity, PollPolicy, Subject, Target, due_s, next_reads, phase_s
+
+POLICY = PollPolicy()
+DORMANT, IDLE, CONNECTED, CHARGING = Activity
+SITE = Target("site", Subject.SITE, CHARGING, last_read_s=1000.0, phase_s=990.0)
+CHARGER = Target("charger", Subject.CHARGER, CHARGING, last_read_s=1000.0)
+
+
+def test_what_was_never_read_is_read_at_once() -> None:
+    assert due_s(Target("site", Subject.SITE), POLICY) == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("activity", "wait_s"), [(CHARGING, 120.0), (CONNECTED, 210.0), (IDLE, 300.0), (DORMANT, 900.0)]
+)
+def test_a_charger_is_read_the_more_often_the_more_can_change(activity: Activity, wait_s: float) -> None:
+    assert due_s(replace(CHARGER, activity=activity), POLICY) == 1000.0 + wait_s
+
+
+@pytest.mark.parametrize(
+    ("read_s", "next_s"), [(999.0, 1020.0), (1020.0, 1045.0), (1050.0, 1075.0), (1075.0, 1135.0)]
+)
+def test_a_command_is_looked_after_at_growing_distances(read_s: float, next_s: float) -> None:
+    pending = replace(CHARGER, activity=IDLE, last_read_s=read_s, pending_since_s=1000.0)
+    assert due_s(pending, POLICY) == next_s
+
+
+def test_a_confirming_read_never_delays_a_regular_one() -> None:
+    quick = PollPolicy(charger_active_s=2.0)
+    assert due_s(replace(CHARGER, pending_since_s=999.0), quick) == 1002.0
+
+
+@pytest.mark.parametrize(("failures", "wait_s"), [(1, 60.0), (2, 120.0), (3, 240.0), (4, 300.0), (99, 300.0)])
+@pytest.mark.parametrize("target", [SITE, CHARGER])
+def test_failed_reads_back_off(target: Target, failures: int, wait_s: float) -> None:
+    assert due_s(replace(target, failures=failures), POLICY) == 1000.0 + wait_s
+
+
+@pytest.mark.parametrize(("activity", "samples"), [(CHARGING, 1), (CONNECTED, 1), (IDLE, 2), (DORMANT, 6)])
+def test_a_site_is_read_shortly_after_the_sample_that_matters(activity: Activity, samples: int) -> None:
+    assert due_s(replace(SITE, activity=activity), POLICY) == 990.0 + samples * 300.0 + 7.5
+
+
+@pytest.mark.parametrize(
+    ("activity", "unchanged", "wait_s"),
+    [
+        (CHARGING, 1, 15.0),
+        (CHARGING, 2, 30.0),
+        (CHARGING, 3, 60.0),
+        (CHARGING, 4, 120.0),
+        (CHARGING, 40, 120.0),
+        (IDLE, 40, 600.0),
+        (DORMANT, 40, 1800.0),
+    ],
+)
+def test_a_late_sample_is_asked_for_at_growing_distances(
+    activity: Activity, unchanged: int, wait_s: float
+) -> None:
+    late = replace(SITE, activity=activity, last_read_s=5000.0, unchanged_reads=unchanged)
+    assert due_s(late, POLICY) == 5000.0 + wait_s
+
+
+@pytest.mark.parametrize(("unchanged", "wait_s"), [(0, 30.0), (12, 30.0), (13, 120.0)])
+def test_the_first_change_is_hunted_for_a_while(unchanged: int, wait_s: float) -> None:
+    assert due_s(replace(SITE, phase_s=None, unchanged_reads=unchanged), POLICY) == 1000.0 + wait_s
+
+
+@pytest.mark.parametrize(
+    ("before_s", "previous_read_s", "now_s", "phase"),
+    [
+        (None, None, 1000.0, 1000.0),
+        (1000.0, None, 1310.0, 1310.0),
+        (1000.0, 1010.0, 1310.0, 1297.0),  # as predicted, a little earlier
+        (1000.0, 1010.0, 1910.0, 1897.0),  # three samples later
+        (None, 970.0, 1000.0, 985.0),  # between the reads
+        (1000.0, 1305.0, 1320.0, 1312.5),  # later than predicted
+        (1000.0, 1010.0, 1200.0, 1105.0),  # much earlier
+    ],
+)
+def test_the_phase_follows_the_samples(
+    before_s: float | None, previous_read_s: float | None, now_s: float, phase: float
+) -> None:
+    assert phase_s(before_s, previous_read_s, now_s, 300.0) == phase
+
+
+def test_reads_are_ordered_by_what_they_are_worth() -> None:
+    targets = [
+        replace(CHARGER, key="dark", activity=DORMANT, last_read_s=-1000.0),
+        replace(CHARGER, key="idle", activity=IDLE),
+        replace(CHARGER, key="connected", activity=CONNECTED),
+        replace(CHARGER, key="charging"),
+        replace(CHARGER, key="pending", pending_since_s=1000.0),
+        replace(CHARGER, key="never", last_read_s=None),
+        SITE,
+    ]
+    order = [target.key for target in next_reads(targets, 1310.0, POLICY)]
+    assert order == ["never", "pending", "site", "charging", "dark", "connected", "idle"]
+
+
+def test_what_is_not_due_is_not_read() -> None:
+    assert next_reads([SITE, CHARGER], 1001.0, POLICY) == ()
+
+
+@dataclass
+class World:
+    """A cloud with one site and its chargers, read by the plan as fast as the budget lets it."""
+
+    activities: list[Activity]
+    jitter_s: float = 0.0
+    seed: int = 0
+    reads: dict[str, list[float]] = field(default_factory=dict)
+    sample_ages_s: list[float] = field(default_factory=list)
+
+    def run(self, until_s: float) -> World:
+        rng = random.Random(self.seed)  # noqa: S311 - a seeded world
+        offset_s = rng.uniform(0.0, 300.0)
+        arrivals_s = [
+            offset_s + 300.0 * i + rng.uniform(0.0, self.jitter_s) for i in range(-2, int(until_s / 300) + 2)
+        ]
+        names = [f"charger {i:03}" for i in range(len(self.activities))]
+        targets = [
+            Target(name, Subject.CHARGER, activity)
+            for name, activity in zip(names, self.activities, strict=True)
+        ]
+        plan = {t.key: t for t in [Target("site", Subject.SITE, max(self.activities)), *targets]}
+        stamp, marks_s, now_s = None, [], 0.0
+        while now_s < until_s:
+            due = next_reads(plan.values(), now_s, POLICY)
+            slot_s = next_slot_s(now_s, marks_s, [], Limits(), toward_safety=False)
+            if not due or slot_s > now_s:
+                now_s = max(slot_s, min(due_s(target, POLICY) for target in plan.values()))
+                continue
+            target = due[0]
+            marks_s = [*marks_s, now_s + 61.5][-10:]
+            self.reads.setdefault(target.key, []).append(now_s)
+            latest = max(at_s for at_s in arrivals_s if at_s <= now_s)
+            if target.subject is Subject.SITE and latest != stamp:
+                self.sample_ages_s.append(now_s - latest)
+                at_s = (
+                    phase_s(target.phase_s, target.last_read_s, now_s, 300.0) if stamp is not None else None
+                )
+                target, stamp = replace(target, phase_s=at_s, unchanged_reads=-1), latest
+            plan[target.key] = replace(target, last_read_s=now_s, unchanged_reads=target.unchanged_reads + 1)
+        return self
+
+    def per_hour(self, key: str, hours: float) -> float:
+        return len(self.reads[key]) / hours
+
+    def p95_age_s(self, keys: list[str], until_s: float) -> float:
+        ages = sorted(
+            two - one
+            for key in keys
+            for one, two in zip(self.reads[key], [*self.reads[key][1:], until_s], strict=True)
+        )
+        return ages[int(0.95 * (len(ages) - 1))]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), jitter_s=st.sampled_from([0.0, 5.0, 20.0]))
+def test_a_watched_site_is_read_once_per_sample_and_shortly_after_it(seed: int, jitter_s: float) -> None:
+    world = World([CHARGING], jitter_s, seed).run(8 * 3600.0)
+    assert world.per_hour("site", 8) <= 16.0
+    assert world.per_hour("site", 8) + world.per_hour("charger 000", 8) <= 46.0
+    ages_s = sorted(world.sample_ages_s[2:])
+    assert ages_s[len(ages_s) // 2] <= 10.0 + jitter_s
+    assert ages_s[-1] <= 40.0 + jitter_s
+
+
+@pytest.mark.parametrize(("activity", "most_per_hour"), [(IDLE, 20.0), (DORMANT, 7.0)])
+def test_a_home_without_a_car_is_left_in_peace(activity: Activity, most_per_hour: float) -> None:
+    world = World([activity], 5.0).run(12 * 3600.0)
+    assert sum(len(times) for times in world.reads.values()) / 12.0 <= most_per_hour
+
+
+def test_a_hundred_chargers_on_one_account_are_read_by_what_they_are_worth() -> None:
+    hours, activities = 6, [CHARGING] * 10 + [CONNECTED] * 20 + [IDLE] * 70
+    world = World(activities).run(hours * 3600.0)
+    names = [f"charger {i:03}" for i in range(100)]
+    assert sum(len(times) for times in world.reads.values()) <= hours * 240 + 6
+    assert world.p95_age_s(["site"], hours * 3600.0) <= 420.0
+    assert world.p95_age_s(names[:10], hours * 3600.0) <= 600.0
+    assert world.p95_age_s(names[10:30], hours * 3600.0) <= 1500.0
+    assert world.p95_age_s(names[30:], hours * 3600.0) <= 4200.0
