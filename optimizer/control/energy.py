@@ -1,9 +1,9 @@
 """Quarter-hour accounts: where the energy went, how much of the car's was sun, what it cost.
 
-Powers are held from one sample to the next, for at most 15 minutes; then the time counts as missing.  The
-charger's own session counter wins over integrated power: it spreads the amount over the quarter hours since it
-last moved, while the measured powers say how much of it was sun.  Rows are sums to be added up: a counter that
-moves late yields rows for quarter hours that were told before.
+Powers are held from one sample to the next, for at most 15 minutes; then the time counts as missing.
+The charger's own session counter wins over integrated power: its amount is spread over the quarter hours
+since it last moved, while the measured powers say how much of it was sun.  Rows are sums to be added up:
+a counter that moves late yields rows for quarter hours that were told before.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class ChargerSample:
 class EnergyRow:
     """What to add to one quarter hour of one charger, or of the house (`charger` None).
 
-    The house has the first six energies, a charger the `ev_*` ones and the money: `cost_eur` is what the grid's
-    share cost, `feed_in_lost_eur` what the sun's share would have earned.  `missing_s` is time without data.
+    The house has the first six energies, a charger the `ev_*` ones and the money: `cost_eur` is what the
+    grid's share cost, `feed_in_lost_eur` what the sun's would have earned.  `missing_s` is time without data.
     """
 
     slot_start: datetime
@@ -168,9 +168,8 @@ def advance(
         _account(meter, states, rows, (begin, end), tariff)
     for name, sample in (chargers or {}).items():
         states[name] = _taken_in(states.get(name, _ChargerState()), name, sample, now, tariff, rows)
-    ready = sorted(
-        (key for key in rows if key[0] < slot_start_of(now)), key=lambda key: (key[0], key[1] or "")
-    )
+    over = (key for key in rows if key[0] < slot_start_of(now))
+    ready = sorted(over, key=lambda key: (key[0], key[1] or ""))
     finished = tuple(rows.pop(key) for key in ready)
     if site is not None:
         return EnergyMeter(now, site, now + HOLD, states, rows), finished
@@ -195,7 +194,7 @@ def _account(
     piece: tuple[datetime, datetime],
     tariff: Tariff,
 ) -> None:
-    """Add one piece of time with constant powers to the rows and to what each counter will be held against."""
+    """Add one piece of time with constant powers to the rows and to each counter's reckoning."""
     begin, end = piece
     slot, seconds = slot_start_of(begin), (end - begin).total_seconds()
     site = meter.site if meter.site_until is not None and begin < meter.site_until else None

@@ -1,4 +1,4 @@
-"""The log as the service sees it: telemetry that costs nothing, commands that are certain, a ledger that counts.
+"""The log as the service sees it: cheap telemetry, certain commands, a ledger that counts.
 
 - stale: nothing is cached but the last overrides; every question is answered from the file
 - safe state: where the file cannot be written, `StoreUnavailable` says so and the service goes on without it
@@ -89,8 +89,8 @@ class Store:
         """Open the log at `path`, or make it; blocks while an existing file is checked.
 
         `inline` writes in the caller's thread: for virtual time (with `FileOptions(durable=False,
-        ballast_bytes=0)`) and for short-lived commands.  Otherwise a thread does, and `clock` must be one that
-        any thread may read.  `rng` jitters the breaker's waits.
+        ballast_bytes=0)`) and for short-lived commands.  Otherwise a thread does, and `clock` must be one
+        that any thread may read.  `rng` jitters the breaker's waits.
 
         Raises:
             StoreUnavailable: the file is locked or cannot be written.
@@ -146,8 +146,8 @@ class Store:
     ) -> None:
         """Log a decision if it is another one, or now and then, with all that is needed to replay it.
 
-        `inputs` is what changes from cycle to cycle, `context` what seldom does (charger, tariff, parameters):
-        equal contexts share one row.  Neither may be changed afterwards.
+        `inputs` is what changes from cycle to cycle, `context` what seldom does (charger, tariff,
+        parameters): equal contexts share one row.  Neither may be changed afterwards.
         """
         kept = DecisionMark.of(decision)
         connected = self._last.connected.get(decision.charger, False)
@@ -211,7 +211,7 @@ class Store:
         task_id: str | None = None,
         detail: Mapping[str, object] | None = None,
     ) -> None:
-        """Move commands to `state`.  What is true already (all but `sent`) is written later if it cannot be now.
+        """Move commands to `state`; all but `sent` tell what is true already, and may be written later.
 
         Raises:
             StaleIntent: to be `sent`, but the intent is older than 60 s, of another boot, or sent before.
@@ -232,7 +232,7 @@ class Store:
             self._journal.post(write, vital=True)
 
     async def callback(self, task_id: str, kind: str, **detail: object) -> tuple[str, ...]:
-        """Append a callback to its commands; return the chargers to be read, none if it is unknown or repeated.
+        """Append a callback to its commands; return the chargers to read, none if unknown or repeated.
 
         Raises:
             StoreUnavailable: it could not be looked up.
@@ -362,7 +362,7 @@ def _drop_unused(conn: sqlite3.Connection) -> None:
     conn.execute(
         "DELETE FROM context WHERE id NOT IN (SELECT context_id FROM decision WHERE context_id NOT NULL)"
     )
-    conn.execute("PRAGMA incremental_vacuum(2000)")
+    conn.execute("PRAGMA incremental_vacuum(2000)").fetchall()  # one page a step
 
 
 def _copy(path: Path, to: Path) -> None:

@@ -1,4 +1,4 @@
-"""The owner's word: a mode until some time, for one charger or for all; written by any process, read each cycle."""
+"""The owner's word: a mode until some time, for one charger or for all; any process may write it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from optimizer.store.instants import from_text, to_text
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """`charger` None means all; `mode` None means automatic again, for one charger beside an order for all."""
+    """`charger` None means all; `mode` None exempts one charger from an order for all."""
 
     set_at: datetime
     charger: str | None

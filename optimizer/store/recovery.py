@@ -63,7 +63,7 @@ class Recovered:
 
 
 def recover(conn: sqlite3.Connection, now: Instant) -> Recovered:
-    """Turn what was under way into `unknown` and gather the rest; one transaction, to be called once at start."""
+    """Turn what was under way into `unknown` and gather the rest, once, at the start."""
     states = ",".join(f"'{state.value}'" for state in OPEN_STATES)
     interrupted = _commands(conn, f"state IN ({states})", ())
     mark(conn, [command.id for command in interrupted], CommandState.UNKNOWN, now, None, None)
@@ -122,8 +122,8 @@ def open_sessions(conn: sqlite3.Connection) -> dict[str, OpenSession]:
 
 def _commands(conn: sqlite3.Connection, where: str, values: tuple[str, ...]) -> tuple[PastCommand, ...]:
     rows = conn.execute(
-        "SELECT id, charger, serial, mode, attempt, state, intended_at, sent_at FROM command"
-        f" WHERE {where} ORDER BY id",  # noqa: S608 - both conditions are ours
+        "SELECT id, charger, serial, mode, attempt, state, intended_at, sent_at FROM command"  # noqa: S608
+        f" WHERE {where} ORDER BY id",
         values,
     )
     return tuple(

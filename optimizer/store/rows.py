@@ -17,7 +17,8 @@ HOUSE = ""
 def add_site_reading(conn: sqlite3.Connection, reading: SiteReading) -> None:
     """Append to `site_reading`."""
     conn.execute(
-        "INSERT INTO site_reading (received_at, stamp, pv_w, grid_w, battery_w, battery_soc) VALUES (?,?,?,?,?,?)",
+        "INSERT INTO site_reading (received_at, stamp, pv_w, grid_w, battery_w, battery_soc)"
+        " VALUES (?,?,?,?,?,?)",
         (
             to_text(reading.received_at),
             reading.stamp,
@@ -55,8 +56,8 @@ def add_decision(
     """Append to `decision`; an equal context is stored once and shared."""
     reason = decision.reason
     conn.execute(
-        "INSERT INTO decision (at, charger, mode, proposed, guard, reason_code, reason_params, reason, lease_until,"
-        " alternatives, inputs, context_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO decision (at, charger, mode, proposed, guard, reason_code, reason_params, reason,"
+        " lease_until, alternatives, inputs, context_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
         (
             to_text(decision.at),
             decision.charger,

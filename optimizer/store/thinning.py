@@ -58,7 +58,7 @@ def keeps_site_reading(last: SiteReading | None, reading: SiteReading) -> bool:
 
 
 def keeps_charger_reading(last: ChargerReading | None, reading: ChargerReading) -> bool:
-    """Tell whether a reading is written: mode, status or power changed, the session began anew, or it is time."""
+    """Tell whether a reading is written: mode, status or power changed, a session began, or it is time."""
     if last is None or (last.mode, last.status_code) != (reading.mode, reading.status_code):
         return True
     if _stepped(last.ev_w, reading.ev_w) or (last.session_kwh or 0.0) > (reading.session_kwh or 0.0):
