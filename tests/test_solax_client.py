@@ -139,6 +139,20 @@ def test_a_mode_is_sent_as_in_the_guide(home: Home, guide: Guide, token: str, mo
     ]
 
 
+def test_a_transport_in_this_process_serves_as_well(token: str, ledger: Ledger) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["tokenId"] == token
+        return httpx.Response(200, json={"success": True, "result": {"chargingMode": 2}})
+
+    async def run() -> None:
+        http = open_http("https://virtual.invalid", lambda: token, inner=httpx.MockTransport(answer))
+        client = SolaxClient(http, ledger, SystemClock(), inverter="SN")
+        assert (await client.read_charger("A1")).mode is Mode.ECO
+        await client.aclose()
+
+    asyncio.run(run())
+
+
 def test_no_callback_is_an_empty_string(home: Home, guide: Guide) -> None:
     home.ask(_stop)
     assert json.loads(guide.heard[0].body)["callbackUrl"] == ""
