@@ -52,6 +52,8 @@ def load_strategy(name: str) -> StrategyClass:
 
 def _point(name: str) -> EntryPoint:
     if ":" in name:
+        if not all(part.isidentifier() for part in name.replace(":", ".", 1).split(".")):
+            raise ConfigError(f"strategy {name!r} is not of the form module:Class")
         return EntryPoint(name=name, value=name, group=GROUP)
     found = entry_points(group=GROUP, name=name)
     if not found:

@@ -82,7 +82,7 @@ def test_the_first_change_is_hunted_for_a_while(unchanged: int, wait_s: float) -
         (None, None, 1000.0, 1000.0),
         (1000.0, None, 1310.0, 1310.0),
         (1000.0, 1010.0, 1310.0, 1297.0),  # as predicted, a little earlier
-        (1000.0, 1010.0, 1910.0, 1897.0),  # three samples later
+        (1000.0, 1010.0, 1910.0, 1900.0),  # three samples later
         (None, 970.0, 1000.0, 985.0),  # between the reads
         (1000.0, 1305.0, 1320.0, 1312.5),  # later than predicted
         (1000.0, 1010.0, 1200.0, 1105.0),  # much earlier
@@ -173,13 +173,14 @@ def test_a_watched_site_is_read_once_per_sample_and_shortly_after_it(seed: int, 
     assert world.per_hour("site", 8) <= 16.0
     assert world.per_hour("site", 8) + world.per_hour("charger 000", 8) <= 46.0
     ages_s = sorted(world.sample_ages_s[2:])
-    assert ages_s[len(ages_s) // 2] <= 10.0 + jitter_s
+    assert ages_s[len(ages_s) // 2] <= 15.0 + jitter_s
     assert ages_s[-1] <= 40.0 + jitter_s
 
 
 @pytest.mark.parametrize(("activity", "most_per_hour"), [(IDLE, 20.0), (DORMANT, 7.0)])
 def test_a_home_without_a_car_is_left_in_peace(activity: Activity, most_per_hour: float) -> None:
     world = World([activity], 5.0).run(12 * 3600.0)
+    assert max(world.sample_ages_s[2:]) <= 60.0
     assert sum(len(times) for times in world.reads.values()) / 12.0 <= most_per_hour
 
 

@@ -83,9 +83,9 @@ def phase_s(before_s: float | None, previous_read_s: float | None, now_s: float,
     """Return when the sample that was new in a read at `now_s` arrived, as well as can be told.
 
     `before_s` is the previous answer, `previous_read_s` the last read that did not show the sample yet.  The
-    prediction from the previous answer holds while it lies between the two reads, and moves forward by a
-    hundredth of the interval per sample, to follow samples that come earlier.  Else, or at first, it is the
-    middle between the reads, as far as they are less than one interval apart.
+    prediction from the previous answer holds while it lies between the two reads; from one sample to the next
+    it moves forward by a hundredth of the interval, to follow samples that come earlier.  Else, and at first,
+    it is the middle between the reads, as far as they are less than one interval apart.
     """
     if previous_read_s is None:
         return now_s
@@ -93,7 +93,9 @@ def phase_s(before_s: float | None, previous_read_s: float | None, now_s: float,
     if before_s is None:
         return middle_s
     samples = math.floor((now_s - before_s) / interval_s)
-    predicted_s = before_s + (samples - _CREEP_SHARE) * interval_s
+    # Where samples are skipped a read that comes too early finds an older one and would not be noticed.
+    creep = _CREEP_SHARE if samples == 1 else 0.0
+    predicted_s = before_s + (samples - creep) * interval_s
     return predicted_s if samples > 0 and predicted_s > previous_read_s else middle_s
 
 
