@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.domain import ChargerStatus, Mode
@@ -56,6 +56,7 @@ def charging(mode: Mode, surplus_w: float = 5000.0) -> ChargerState:
     return state
 
 
+@settings(deadline=None)
 @given(BATTERIES, st.floats(0.0, 1.0), st.floats(-15_000.0, 15_000.0), STEP_S)
 def test_the_battery_keeps_its_limits_and_loses_nothing_but_its_losses(
     limits: BatteryLimits, fill: float, net_load_w: float, dt_s: float
@@ -69,6 +70,7 @@ def test_the_battery_keeps_its_limits_and_loses_nothing_but_its_losses(
     assert stored_ws == pytest.approx(-battery_w * kept * dt_s, abs=1e-2)
 
 
+@settings(deadline=None)
 @given(BATTERIES, st.floats(0.0, 1.0), st.floats(-15_000.0, 15_000.0))
 def test_the_battery_only_helps_the_house(limits: BatteryLimits, soc: float, net_load_w: float) -> None:
     _, battery_w = battery_step(soc, net_load_w, 60.0, limits)
@@ -76,6 +78,7 @@ def test_the_battery_only_helps_the_house(limits: BatteryLimits, soc: float, net
     assert abs(battery_w) <= abs(net_load_w)
 
 
+@settings(deadline=None)
 @given(BATTERIES, st.floats(0.0, 1.0), st.floats(-8_000.0, 8_000.0))
 def test_sixty_short_battery_steps_are_one_long_one(
     limits: BatteryLimits, fill: float, net_load_w: float
@@ -90,6 +93,7 @@ def test_sixty_short_battery_steps_are_one_long_one(
     assert energy_ws / 60.0 == pytest.approx(long_w, abs=1e-3)
 
 
+@settings(deadline=None)
 @given(POWER_W, POWER_W, POWER_W, st.floats(-5000.0, 5000.0))
 def test_the_grid_balances_the_house(pv_w: float, base_load_w: float, ev_w: float, battery_w: float) -> None:
     grid_w = grid_power_w(pv_w, base_load_w, ev_w, battery_w)
@@ -97,6 +101,7 @@ def test_the_grid_balances_the_house(pv_w: float, base_load_w: float, ev_w: floa
     assert surplus_seen_w(pv_w, base_load_w, 0.0) == pytest.approx(ev_w - grid_w - battery_w, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 60.0), STEP_S, st.floats(0.0, 5.0))
 def test_a_car_never_takes_more_than_it_needs(need_kwh: float, dt_s: float, taper_kwh: float) -> None:
     limits = CarLimits(taper_kwh=taper_kwh)
@@ -213,6 +218,7 @@ EVENTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(EVENTS, LIMITS, STEP_S)
 def test_the_charger_never_draws_what_it_must_not(
     events: list[tuple[Mode, float, bool, int]], limits: ChargerLimits, dt_s: float
@@ -229,6 +235,7 @@ def test_the_charger_never_draws_what_it_must_not(
         need_kwh = car_need_kwh(need_kwh, ev_w, dt_s)
 
 
+@settings(deadline=None)
 @given(EVENTS, LIMITS)
 def test_sixty_short_charger_steps_are_one_long_one(
     events: list[tuple[Mode, float, bool, int]], limits: ChargerLimits

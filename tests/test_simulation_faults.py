@@ -14,12 +14,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.clock import Clock, LoopClock, ScaledClock
 from optimizer.domain import Mode
 from optimizer.errors import InputError
+from optimizer.simulation.answers import Answer, spoil
 from optimizer.simulation.cloud import VirtualCloud
 from optimizer.simulation.faults import (
     ANSWER_FAULTS,
@@ -38,6 +39,7 @@ from optimizer.simulation.server import running_server
 from optimizer.simulation.settings import Latencies, VirtualSettings
 from optimizer.simulation.transport import VirtualTransport, http_callbacks
 from optimizer.simulation.virtual_time import run_virtual
+from optimizer.simulation.wire import encode, never_seen
 from optimizer.simulation.world import build_cloud
 
 START = datetime(2026, 6, 1, 4, tzinfo=UTC)
@@ -172,6 +174,13 @@ def test_spoilt_values_stay_inside_a_valid_envelope(kind: FaultKind, token: str)
         "uploadTime": "2026-06-01 05:00:00",
     }
     assert kind is FaultKind.NULL or any(payload["result"][key] != value for key, value in honest.items())
+
+
+@pytest.mark.parametrize("kind", [FaultKind.NULL, FaultKind.WRONG_TYPES])
+def test_an_answer_without_values_is_spoilt_as_a_whole(kind: FaultKind) -> None:
+    spoilt = json.loads(spoil(Answer(encode(never_seen()), 0.0), kind, seeded(1)).body)
+    assert spoilt["success"] is False
+    assert spoilt["result"] != "this sn did not access!"
 
 
 def test_a_drip_takes_a_second_a_byte(token: str) -> None:
@@ -369,6 +378,7 @@ def test_rates_hit_as_often_as_they_say() -> None:
     assert 850 < hits < 1150
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.0, 1e6), st.floats(300.0, 2e5))
 def test_a_random_schedule_is_over_in_time(seed: int, start_s: float, duration_s: float) -> None:
     faults = Faults(seeded(seed), random_schedule(seeded(seed), start_s, duration_s, ("A", "B")))

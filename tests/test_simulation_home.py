@@ -98,6 +98,21 @@ def test_looking_often_changes_nothing(looks_s: tuple[float, ...]) -> None:
     assert truth.import_kwh == pytest.approx(expected_truth.import_kwh, abs=1e-9)
 
 
+@pytest.mark.parametrize("mode", list(Mode))
+def test_long_steps_in_quiet_times_change_nothing(mode: Mode) -> None:
+    truths = []
+    for idle_step_s in (10.0, 60.0):
+        house = home(noisy(4), battery=BatteryLimits(), idle_step_s=idle_step_s)
+        house.schedule(START.timestamp() + 1800.0, lambda house=house: house.plug(GARAGE, 4.0))
+        house.set_mode(GARAGE, mode, "owner")
+        house.advance(START + timedelta(hours=8))
+        truths.append(house.truth())
+    fine, coarse = truths
+    assert coarse.ev_kwh == pytest.approx(fine.ev_kwh, abs=1e-9)
+    assert coarse.import_kwh == pytest.approx(fine.import_kwh, abs=1e-9)
+    assert coarse.battery_soc == pytest.approx(fine.battery_soc, abs=1e-9)
+
+
 def test_nothing_is_drawn_without_a_car_whatever_the_mode() -> None:
     house = home(flat(9000.0, 300.0))
     house.set_mode(GARAGE, Mode.FAST, "owner")
@@ -153,6 +168,30 @@ def test_a_series_with_an_impossible_value_is_refused_with_its_row(bad: float) -
     values = np.array([1.0, bad], dtype=np.float32)
     with pytest.raises(InputError, match="row 1"):
         house_series(START, 60.0, values, np.ones(2, dtype=np.float32))
+
+
+def test_production_and_load_must_be_of_equal_length() -> None:
+    with pytest.raises(InputError, match="same number"):
+        house_series(START, 60.0, np.ones(2, dtype=np.float32), np.ones(3, dtype=np.float32))
+
+
+def test_a_home_without_files_has_a_sky_and_a_commuter() -> None:
+    house = build_home(VirtualSettings(start=START))
+    house.set_mode(GARAGE, Mode.FAST, "owner")
+    house.advance(START + timedelta(days=4))
+    assert house.truth().pv_kwh > 40.0
+    assert house.truth().ev_kwh > 3.0
+    again = build_home(VirtualSettings(start=START))
+    again.set_mode(GARAGE, Mode.FAST, "owner")
+    again.advance(START + timedelta(days=4))
+    assert again.truth() == house.truth()
+
+
+def test_a_charger_without_sessions_stays_free() -> None:
+    assert list(sessions_from([], START)) == []
+    once = [Session(START, START + timedelta(hours=1), 5.0)]
+    assert list(sessions_from(once, START)) == once
+    assert list(sessions_from(once, START + timedelta(hours=1))) == []
 
 
 def test_sessions_plug_the_car_in_and_out() -> None:

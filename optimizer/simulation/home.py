@@ -95,12 +95,14 @@ class ChargePoint:
 
     @property
     def quiet(self) -> bool:
-        """Whether only a command or a car could change anything: then long steps are exact."""
-        status = self.state[0]
+        """Whether nothing can change within one value of the series unless somebody acts."""
+        status, timer_s, _ = self.state
         if not self.connected:
             return status == ChargerStatus.AVAILABLE
         if self.mode is Mode.STOP:
             return status in {ChargerStatus.PREPARING, ChargerStatus.FINISHING}
+        if status == ChargerStatus.CHARGE_PAUSE:
+            return self.mode is Mode.GREEN and timer_s == 0.0
         return status == ChargerStatus.SUSPENDED_EV and self.need_kwh < FULL_BELOW_KWH
 
     def plug(self, energy_kwh: float) -> None:
@@ -140,6 +142,7 @@ class VirtualHome:
         self.series = series
         self.start = settings.start
         self.mode_changes: list[ModeChange] = []
+        self._idle_step_s = min(settings.idle_step_s, max(settings.step_s, series.step_s))
         self._t_s = settings.start.timestamp() // settings.idle_step_s * settings.idle_step_s
         self._points = {
             spec.serial: ChargePoint(spec, settings.car_at(index), settings.charger_times)
@@ -228,7 +231,7 @@ class VirtualHome:
 
     def _span_s(self, end_s: float) -> float:
         """Return the next step: a long one to the next whole multiple while nothing can happen."""
-        step_s, idle_s = self.settings.step_s, self.settings.idle_step_s
+        step_s, idle_s = self.settings.step_s, self._idle_step_s
         if not all(point.quiet for point in self._points.values()):
             return step_s
         ahead_s = self._t_s + idle_s - self._t_s % idle_s
