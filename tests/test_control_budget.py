@@ -186,6 +186,7 @@ def test_a_second_throttle_of_calls_under_way_is_no_second_strike() -> None:
 
 def test_a_bad_answer_says_nothing_about_the_clouds_will() -> None:
     assert after(SHUT, Outcome.BAD_ANSWER, 500.0, None, 0.5) == SHUT
+    assert after(SHUT, Outcome.NOT_SENT, 500.0, None, 0.5) == SHUT
 
 
 @given(st.lists(st.tuples(st.sampled_from(Outcome), st.floats(0, 5000), st.floats(0, 1)), max_size=40))

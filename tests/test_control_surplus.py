@@ -23,7 +23,7 @@ def _reading(pv_w: float | None, grid_w: float | None, battery_w: float | None =
         (3000.0, 0.0, -2000.0, 0.0, 2000.0, 1000.0),  # all of it into the home battery
         (3000.0, 100.0, 0.0, 2100.0, 2000.0, 1000.0),  # the car takes it and a bit more
         (0.0, 500.0, 300.0, 0.0, -800.0, 800.0),  # night
-        (3000.0, -3100.0, 0.0, 0.0, 3000.0, 0.0),  # a base load below zero is an error of measurement
+        (3000.0, -3100.0, 0.0, 0.0, 3100.0, -100.0),  # a second inverter exports, too
     ],
 )
 def test_surplus_is_what_the_car_could_take_without_import(
@@ -50,9 +50,18 @@ def test_a_missing_meter_falls_back_on_the_last_base_load() -> None:
     assert found == SurplusEstimate(2300.0, 700.0, measured=False)
 
 
-def test_without_the_roof_nothing_is_known() -> None:
+def test_the_meter_alone_tells_the_surplus() -> None:
+    assert estimate(_reading(None, -500.0), 0.0, 0.0, None) == SurplusEstimate(500.0, None, measured=True)
+
+
+def test_an_ambiguous_sample_without_the_roof_tells_nothing() -> None:
     before = SurplusEstimate(1000.0, 700.0, measured=True)
-    assert estimate(_reading(None, -500.0), 0.0, 0.0, before) is None
+    assert estimate(_reading(None, -500.0), 0.0, 1400.0, before) is None
+
+
+def test_an_ambiguous_sample_after_one_without_the_roof_tells_nothing() -> None:
+    before = SurplusEstimate(1000.0, None, measured=True)
+    assert estimate(_reading(3000.0, -500.0), 0.0, 1400.0, before) is None
 
 
 @given(
@@ -68,7 +77,7 @@ def test_surplus_and_base_load_always_add_up_to_the_roof(
     before = SurplusEstimate(0.0, 500.0, measured=True)
     found = estimate(_reading(pv_w, grid_w, battery_w), ev_w, ev_w + spread, before)
     assert found is not None
-    assert found.base_load_w >= 0.0
+    assert found.base_load_w is not None
     assert found.surplus_w + found.base_load_w == pytest.approx(pv_w, abs=1e-6)
 
 

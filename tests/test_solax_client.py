@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ class Ledger:
 
     reserved: list[tuple[str, str, bool]] = field(default_factory=list)
     completed: list[tuple[int, Outcome, int | None, int | None]] = field(default_factory=list)
+    retry_after_s: float | None = None
     full: bool = False
     slow_s: float = 0.0
 
@@ -50,10 +52,17 @@ class Ledger:
         return len(self.reserved)
 
     async def complete(
-        self, call_id: int, outcome: Outcome, *, http_status: int | None = None, code: int | None = None
+        self,
+        call_id: int,
+        outcome: Outcome,
+        *,
+        http_status: int | None = None,
+        code: int | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         await asyncio.sleep(self.slow_s)
         self.completed.append((call_id, outcome, http_status, code))
+        self.retry_after_s = retry_after_s
 
 
 @pytest.fixture
@@ -231,6 +240,39 @@ def test_without_a_slot_nothing_is_sent(home: Home, guide: Guide, ledger: Ledger
     assert not ledger.completed
 
 
+def test_the_caller_is_told_between_the_slot_and_the_sending(
+    home: Home, guide: Guide, ledger: Ledger
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    async def leaving() -> None:
+        seen.append((len(ledger.reserved), len(guide.heard)))
+
+    home.ask(lambda client: client.set_mode(Mode.STOP, ["A1"], leaving=leaving))
+    assert seen == [(1, 0)]
+    assert len(guide.heard) == 1
+
+
+@pytest.mark.parametrize("trouble", [OSError("disk full"), Unavailable("later"), asyncio.CancelledError()])
+def test_a_caller_who_cannot_write_it_down_sends_nothing(
+    home: Home, guide: Guide, ledger: Ledger, trouble: BaseException
+) -> None:
+    async def leaving() -> None:
+        raise trouble
+
+    with pytest.raises(type(trouble)):
+        home.ask(lambda client: client.set_mode(Mode.STOP, ["A1"], leaving=leaving))
+    assert not guide.heard
+    assert ledger.completed == [(1, Outcome.NOT_SENT, None, None)]
+
+
+def test_the_budget_learns_when_to_come_back(home: Home, guide: Guide, ledger: Ledger) -> None:
+    guide.replies.append(Reply(429, headers=(("Retry-After", "120"),)))
+    with pytest.raises(Throttled):
+        home.ask(_site)
+    assert ledger.retry_after_s == 120.0
+
+
 HTML = b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"
 BOMB = gzip.compress(bytes(30_000_000), compresslevel=1)
 
@@ -282,6 +324,17 @@ def test_trouble_has_a_type_and_is_booked(home: Home, guide: Guide, ledger: Ledg
 def test_a_gzipped_answer_is_read_though_it_was_not_asked_for(home: Home, guide: Guide) -> None:
     guide.replies.append(_gzipped(gzip.compress(b'{"success": true, "result": {"chargingMode": 3}}')))
     assert home.ask(_charger).mode is Mode.GREEN
+
+
+def test_a_gzip_bomb_is_never_unpacked(home: Home, guide: Guide) -> None:
+    guide.replies.append(_gzipped(BOMB))
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadAnswer, match="longer than 262144 bytes"):
+            home.ask(_site)
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_dripping_answer_ends_with_the_whole_calls_time(home: Home, guide: Guide, ledger: Ledger) -> None:

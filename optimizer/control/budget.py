@@ -41,6 +41,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     UNAVAILABLE = "unavailable"
     BAD_ANSWER = "bad_answer"
+    NOT_SENT = "not_sent"
 
 
 class Gate(Protocol):
@@ -56,7 +57,13 @@ class Gate(Protocol):
         ...
 
     async def complete(
-        self, call_id: int, outcome: Outcome, *, http_status: int | None = None, code: int | None = None
+        self,
+        call_id: int,
+        outcome: Outcome,
+        *,
+        http_status: int | None = None,
+        code: int | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         """Tell how the call ended; from now on its slot runs out."""
         ...
@@ -159,11 +166,11 @@ def after(
     - BANNED: 60 min (or `retry_after_s`), as the vendor says
     - AUTH: 15 min from the second in a row on, so that a wrong token is probed, not hammered
     - UNAVAILABLE: 60 s from the fifth in a row on; it does not wipe out a throttle's strikes
-    - OK and REFUSED close it: the cloud serves us.  BAD_ANSWER says nothing about its willingness.
+    - OK and REFUSED close it: the cloud serves us.  BAD_ANSWER and NOT_SENT say nothing about its willingness.
 
     Answers to calls that were under way when it opened neither close it nor count as further strikes.
     """
-    if outcome is Outcome.BAD_ANSWER:
+    if outcome in _TELLS_NOTHING:
         return breaker
     if outcome in _SERVED:
         return breaker if breaker.is_open(now_s) else Breaker()
@@ -177,6 +184,7 @@ def after(
     )
 
 
+_TELLS_NOTHING = frozenset({Outcome.BAD_ANSWER, Outcome.NOT_SENT})
 _SERVED = frozenset({Outcome.OK, Outcome.REFUSED})
 _SHUT_OUT = frozenset({Outcome.THROTTLED, Outcome.BANNED})
 

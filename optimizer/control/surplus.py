@@ -22,11 +22,12 @@ _RAMP_SOC = 0.05
 class SurplusEstimate:
     """Surplus before the home battery's share, and the house without the cars; their sum is the PV power.
 
-    `measured` is False where the base load is an older sample's.
+    `base_load_w` is None where the PV power is not known, and below zero where something generates that the
+    PV telemetry does not see (a second inverter).  `measured` is False where it is an older sample's.
     """
 
     surplus_w: float
-    base_load_w: float
+    base_load_w: float | None
     measured: bool
 
 
@@ -36,24 +37,16 @@ def estimate(
     """Return the surplus at the sample's time, or None where it cannot be told.
 
     `ev_low_w` and `ev_high_w` are the least and the most that all chargers together may have drawn at the
-    sample's time.  If they differ by more than 300 W the sample is ambiguous, and the previous base load
-    stands in; without one nothing is known.  A base load below zero is an error of measurement and counts as
-    zero, so the surplus never exceeds the PV power.
+    sample's time.  If they differ by more than 300 W the sample is ambiguous, and the PV power less the
+    previous base load stands in; without those nothing is known.
     """
-    if reading.pv_w is None:
-        return None
-    base_load_w = _base_load_w(reading, ev_low_w, ev_high_w)
-    if base_load_w is not None:
-        return SurplusEstimate(reading.pv_w - base_load_w, base_load_w, measured=True)
-    if previous is None:
+    if reading.grid_w is not None and reading.battery_w is not None and ev_high_w - ev_low_w <= _STEADY_W:
+        surplus_w = 0.5 * (ev_low_w + ev_high_w) - reading.grid_w - reading.battery_w
+        base_load_w = None if reading.pv_w is None else reading.pv_w - surplus_w
+        return SurplusEstimate(surplus_w, base_load_w, measured=True)
+    if reading.pv_w is None or previous is None or previous.base_load_w is None:
         return None
     return SurplusEstimate(reading.pv_w - previous.base_load_w, previous.base_load_w, measured=False)
-
-
-def _base_load_w(reading: SiteReading, ev_low_w: float, ev_high_w: float) -> float | None:
-    if reading.load_w is None or ev_high_w - ev_low_w > _STEADY_W:
-        return None
-    return max(0.0, reading.load_w - 0.5 * (ev_low_w + ev_high_w))
 
 
 def available_to_car(

@@ -6,7 +6,7 @@ Each call takes a slot of the budget, is sent once and told back to the budget, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -14,7 +14,7 @@ import httpx
 from optimizer.clock import Clock
 from optimizer.control.budget import Gate, Outcome
 from optimizer.domain import ChargerReading, Mode, SiteReading
-from optimizer.errors import CloudError, Unavailable
+from optimizer.errors import CloudError, Throttled, Unavailable
 from optimizer.solax.answers import Answer, judge, lost, outcome_of
 from optimizer.solax.readings import Accepted, StatusMap, accepted, charger_reading, site_reading
 from optimizer.solax.wire import Envelope
@@ -29,6 +29,9 @@ _WRITE = "2"
 _SET_WORK_MODE = "1"
 
 _T = TypeVar("_T")
+
+Leaving = Callable[[], Awaitable[None]]
+"""What a caller wants to write down when a command is about to go out."""
 
 
 def in_batches(serials: Sequence[str], size: int = SERIALS_PER_CALL) -> Iterator[tuple[str, ...]]:
@@ -76,8 +79,18 @@ class SolaxClient:
             request, serial, lambda data: charger_reading(data, self._clock.now(), self._status_map)
         )
 
-    async def set_mode(self, mode: Mode, serials: Sequence[str], *, toward_safety: bool = False) -> Accepted:
+    async def set_mode(
+        self,
+        mode: Mode,
+        serials: Sequence[str],
+        *,
+        toward_safety: bool = False,
+        leaving: Leaving | None = None,
+    ) -> Accepted:
         """Tell 1 to 100 chargers to go to `mode`; `toward_safety` may use the slots that are held back.
+
+        `leaving` is awaited when the slot is taken and nothing but the sending is left; what it raises
+        comes out of here, and nothing is sent.
 
         Raises:
             ValueError: there is no serial or more than a call can carry; see `in_batches`.
@@ -93,7 +106,8 @@ class SolaxClient:
             "callbackUrl": self._callback_url,
         }
         request = self._http.build_request("POST", f"{_PROXY}pileCmd", json=body)
-        return await self._call(request, ",".join(serials), accepted, toward_safety=toward_safety)
+        subject = ",".join(serials)
+        return await self._call(request, subject, accepted, toward_safety=toward_safety, leaving=leaving)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -106,19 +120,24 @@ class SolaxClient:
         translate: Callable[[Envelope], _T],
         *,
         toward_safety: bool = False,
+        leaving: Leaving | None = None,
     ) -> _T:
         endpoint = request.url.path.rpartition("/")[2].removesuffix(".do")
         call_id = await self._gate.reserve(endpoint, subject, toward_safety=toward_safety)
-        outcome, answer = Outcome.UNAVAILABLE, None
+        outcome, answer, retry_after_s = Outcome.NOT_SENT, None, None
         try:
+            if leaving is not None:
+                await leaving()
+            outcome = Outcome.UNAVAILABLE
             answer = await self._exchange(request)
             found = translate(answer.data())
             outcome = Outcome.OK
         except CloudError as error:
-            outcome = outcome_of(error)
+            outcome = outcome if outcome is Outcome.NOT_SENT else outcome_of(error)
+            retry_after_s = error.retry_after_s if isinstance(error, Throttled) else None
             raise
         finally:
-            await _finish(self._complete(call_id, outcome, answer))
+            await _finish(self._complete(call_id, outcome, answer, retry_after_s))
         return found
 
     async def _exchange(self, request: httpx.Request) -> Answer:
@@ -131,10 +150,14 @@ class SolaxClient:
             raise lost(trouble) from None
         return judge(response.status_code, response.content, response.headers.get("retry-after"))
 
-    async def _complete(self, call_id: int, outcome: Outcome, answer: Answer | None) -> None:
+    async def _complete(
+        self, call_id: int, outcome: Outcome, answer: Answer | None, retry_after_s: float | None
+    ) -> None:
         http_status = None if answer is None else answer.http_status
         code = None if answer is None else answer.envelope.code
-        await self._gate.complete(call_id, outcome, http_status=http_status, code=code)
+        await self._gate.complete(
+            call_id, outcome, http_status=http_status, code=code, retry_after_s=retry_after_s
+        )
 
 
 async def _finish(work: Coroutine[Any, Any, None]) -> None:

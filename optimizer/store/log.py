@@ -203,6 +203,20 @@ class Store:
         now = Instant.of(self._clock)
         return await self._journal.call(lambda conn: insert_intents(conn, intents, now))
 
+    def note(
+        self,
+        command_ids: Sequence[int],
+        state: CommandState,
+        *,
+        task_id: str | None = None,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        """Move commands to a `state` that is true already, any but `sent`; written soon, and not lost."""
+        if command_ids:
+            now = Instant.of(self._clock)
+            kept = tuple(command_ids)
+            self._journal.post(lambda conn: mark(conn, kept, state, now, task_id, detail), vital=True)
+
     async def mark(
         self,
         command_ids: Sequence[int],

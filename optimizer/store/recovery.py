@@ -50,7 +50,7 @@ class Recovered:
 
     `interrupted` commands may or may not have reached the charger: read it before the first one is sent.
     `stamp_age_s` is the time since the vendor's stamp was first seen, so that data does not become young
-    by a restart.  `commands` holds those of the last 24 h, oldest first, `overrides` the newest first.
+    by a restart; `stamp_proven` tells whether it followed another within `watched_s`, so that it was new then.  `commands` holds those of the last 24 h, oldest first, `overrides` the newest first.
     """
 
     interrupted: tuple[PastCommand, ...]
@@ -58,11 +58,12 @@ class Recovered:
     chargers: Mapping[str, ChargerReading]
     site: SiteReading | None
     stamp_age_s: float | None
+    stamp_proven: bool
     overrides: tuple[Override, ...]
     sessions: Mapping[str, OpenSession]
 
 
-def recover(conn: sqlite3.Connection, now: Instant) -> Recovered:
+def recover(conn: sqlite3.Connection, now: Instant, watched_s: float = 420.0) -> Recovered:
     """Turn what was under way into `unknown` and gather the rest, once, at the start."""
     states = ",".join(f"'{state.value}'" for state in OPEN_STATES)
     interrupted = _commands(conn, f"state IN ({states})", ())
@@ -73,6 +74,7 @@ def recover(conn: sqlite3.Connection, now: Instant) -> Recovered:
         chargers=last_charger_readings(conn),
         site=last_site_reading(conn),
         stamp_age_s=_stamp_age_s(conn, now),
+        stamp_proven=_stamp_proven(conn, watched_s),
         overrides=read_overrides(conn, now.at),
         sessions=open_sessions(conn),
     )
@@ -139,6 +141,13 @@ def _commands(conn: sqlite3.Connection, where: str, values: tuple[str, ...]) -> 
         )
         for row_id, charger, serial, mode, attempt, state, at, sent in rows
     )
+
+
+def _stamp_proven(conn: sqlite3.Connection, watched_s: float) -> bool:
+    rows = conn.execute("SELECT received_at FROM site_reading ORDER BY id DESC LIMIT 2").fetchall()
+    if len(rows) < 2:  # noqa: PLR2004 - the last and the one before
+        return False
+    return (from_text(rows[0][0]) - from_text(rows[1][0])).total_seconds() <= watched_s
 
 
 def _stamp_age_s(conn: sqlite3.Connection, now: Instant) -> float | None:

@@ -1,0 +1,171 @@
+"""From the world to one guarded decision per charger; nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from optimizer.control.guards import GuardInputs, guard
+from optimizer.control.sharing import Claim, share
+from optimizer.control.surplus import available_to_car
+from optimizer.domain import Decision, Goal, Mode, Proposal, Reason, Situation, Strategy
+from optimizer.runtime.rules import Rules
+from optimizer.runtime.world import ChargerView, World
+
+OnFault = Callable[[str, Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Deliberation:
+    """One charger's decision with all that led to it."""
+
+    situation: Situation
+    proposal: Proposal
+    inputs: GuardInputs
+    decision: Decision
+
+    @property
+    def raises(self) -> bool:
+        """Whether the decided mode may draw more than the one before."""
+        before = self.inputs.current
+        return before is None or self.decision.mode.draw_rank > before.draw_rank
+
+
+class Decider:
+    """Asks the strategy about each charger and lets the guards rule on its answer.
+
+    A strategy that raises has proposed the resting mode; `on_fault` hears of it.
+    """
+
+    def __init__(self, world: World, rules: Rules, strategy: Strategy, on_fault: OnFault) -> None:
+        self._world = world
+        self._rules = rules
+        self._strategy = strategy
+        self._on_fault = on_fault
+
+    def decide(self, now: datetime, now_s: float) -> list[Deliberation]:
+        """Return what each charger shall do, in the order of the rules; changes nothing but the shares."""
+        self._share(now_s)
+        return [self._deliberate(view, now, now_s) for view in self._world.chargers.values()]
+
+    def without_slot(self, one: Deliberation) -> Deliberation:
+        """Return the same deliberation for when the budget has no call left for a rise."""
+        return self._ruled(one.situation, one.proposal, replace(one.inputs, slot_free=False))
+
+    def adopt(self, one: Deliberation) -> None:
+        """Let the decision stand: the next one starts from it."""
+        view, now_s = self._world.chargers[one.decision.charger], one.inputs.now_s
+        view.memory, view.proposed_at_s = one.proposal.memory, now_s
+        before, view.current = view.current, one.decision.mode
+        view.decision = one.decision
+        if before is not None and before is not one.decision.mode:
+            view.changed_at_s = now_s
+            view.changes_s.append(now_s)
+
+    def by_order(self, name: str, mode: Mode, why: str, now: datetime) -> Decision:
+        """Return a decision that neither strategy nor guards were asked about."""
+        reason = Reason("by_order", "{mode}, for {why}", {"mode": mode.name, "why": why})
+        return Decision(now, name, mode, reason, proposed=mode)
+
+    def _share(self, now_s: float) -> None:
+        world = self._world
+        since_s = 0.0 if world.shared_at_s is None else now_s - world.shared_at_s
+        surplus_w = self._available_w()
+        if surplus_w is not None:
+            claims = [_claim(view) for view in world.chargers.values()]
+            world.shares = share(surplus_w, claims, world.shares, since_s, self._rules.share_hold_s)
+        world.shared_at_s = now_s
+
+    def _available_w(self) -> float | None:
+        site, battery = self._world.site, self._rules.battery
+        if site.estimate is None or site.reading is None:
+            return None
+        if battery is None:
+            return site.estimate.surplus_w
+        return available_to_car(
+            site.estimate.surplus_w,
+            site.reading.battery_w,
+            site.reading.battery_soc,
+            battery.first_until_soc,
+            battery.max_charge_w,
+        )
+
+    def _deliberate(self, view: ChargerView, now: datetime, now_s: float) -> Deliberation:
+        situation = self._situation(view, now, now_s)
+        return self._ruled(situation, self._propose(situation), self._inputs(view, situation, now_s))
+
+    def _situation(self, view: ChargerView, now: datetime, now_s: float) -> Situation:
+        site, reading = self._world.site, view.reading
+        return Situation(
+            now=now,
+            charger=view.spec,
+            status=view.status,
+            mode=view.mode,
+            ev_w=view.ev_w,
+            session_kwh=None if reading is None else reading.session_kwh,
+            surplus_w=None if site.estimate is None else self._world.shares.of(view.spec.name),
+            site=site.reading,
+            data_age_s=site.age_s(now_s),
+            elapsed_s=0.0 if view.proposed_at_s is None else now_s - view.proposed_at_s,
+            goal=self._rules.goal_for(view.spec.name, now),
+            tariff=self._rules.tariff,
+            memory=view.memory,
+        )
+
+    def _propose(self, situation: Situation) -> Proposal:
+        try:
+            return self._strategy.propose(situation)
+        except Exception as fault:  # noqa: BLE001 - a stranger's code must not end the control of a charger
+            self._on_fault(situation.charger.name, fault)
+            resting = self._rules.guard.resting_mode
+            sentence = "{mode}, for the strategy failed with {fault}"
+            reason = Reason(
+                "strategy_failed", sentence, {"mode": resting.name, "fault": type(fault).__name__}
+            )
+            return Proposal(resting, reason)
+
+    def _inputs(self, view: ChargerView, situation: Situation, now_s: float) -> GuardInputs:
+        left_s = _left_s(situation.goal, situation.now)
+        return GuardInputs(
+            now_s=now_s,
+            current=view.mode if view.current is None else view.current,
+            changed_at_s=view.changed_at_s,
+            changes_24h=view.changes_24h(now_s),
+            freshness=self._world.site.freshness,
+            connected=situation.connected,
+            override=view.override,
+            serves_goals=self._strategy.serves_goals and not _is_full(view),
+            need_kwh=situation.need_kwh,
+            power_w=view.spec.max_power_w,
+            goal_left_s=left_s,
+        )
+
+    def _ruled(self, situation: Situation, proposal: Proposal, inputs: GuardInputs) -> Deliberation:
+        ruling = guard(proposal, inputs, self._rules.guard)
+        lease_s = ruling.lease_until_s
+        decision = Decision(
+            at=situation.now,
+            charger=situation.charger.name,
+            mode=ruling.mode,
+            reason=ruling.reason or proposal.reason,
+            proposed=Mode(proposal.mode),
+            guard=ruling.guard,
+            lease_until=None if lease_s is None else situation.now + timedelta(seconds=lease_s - inputs.now_s),
+            alternatives=proposal.alternatives,
+        )
+        return Deliberation(situation, proposal, inputs, decision)
+
+
+def _claim(view: ChargerView) -> Claim:
+    spec = view.spec
+    wants = view.connected and not _is_full(view) and view.override is None
+    return Claim(spec.name, spec.priority, spec.green_floor_w, spec.max_power_w, wants)
+
+
+def _is_full(view: ChargerView) -> bool:
+    return view.status is not None and view.status.finished
+
+
+def _left_s(goal: Goal | None, now: datetime) -> float | None:
+    return None if goal is None else (goal.deadline - now).total_seconds()

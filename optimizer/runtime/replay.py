@@ -1,0 +1,122 @@
+"""A decision's inputs as the log keeps them, and back: what was decided can be decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from optimizer.control.freshness import Freshness
+from optimizer.control.guards import GuardInputs, GuardPolicy, Override
+from optimizer.domain import (
+    ChargerSpec,
+    ChargerStatus,
+    Goal,
+    Mode,
+    PriceStep,
+    SiteReading,
+    Situation,
+    Strategy,
+    Tariff,
+)
+from optimizer.runtime.decider import Deliberation
+from optimizer.runtime.rules import Rules
+
+Json = Mapping[str, Any]
+
+_SITUATION = ("ev_w", "session_kwh", "surplus_w", "data_age_s", "elapsed_s")
+_GUARDED = (
+    "now_s",
+    "changed_at_s",
+    "changes_24h",
+    "connected",
+    "slot_free",
+    "serves_goals",
+    "need_kwh",
+    "power_w",
+    "goal_left_s",
+)
+
+
+def context_of(spec: ChargerSpec, rules: Rules, strategy: Strategy) -> dict[str, object]:
+    """Return what seldom changes: the charger, the tariff, the policy, and whose proposal it was."""
+    params = getattr(strategy, "params", None)
+    return {
+        "charger": asdict(spec),
+        "tariff": _tariff(rules.tariff),
+        "guard": {**asdict(rules.guard), "dwell_s": {m.name: s for m, s in rules.guard.dwell_s.items()}},
+        "strategy": strategy.name,
+        "params": {} if params is None else _plain(asdict(params)),
+    }
+
+
+def inputs_of(one: Deliberation) -> dict[str, object]:
+    """Return everything else that the strategy and the guards looked at."""
+    situation, inputs = one.situation, one.inputs
+    site, goal, fresh, owner = situation.site, situation.goal, inputs.freshness, inputs.override
+    return {
+        "now": situation.now.isoformat(),
+        "status": None if situation.status is None else int(situation.status),
+        "mode": None if situation.mode is None else int(situation.mode),
+        **{name: getattr(situation, name) for name in _SITUATION},
+        "memory": situation.memory,
+        "site": None
+        if site is None
+        else [site.received_at.isoformat(), site.stamp, site.pv_w, site.grid_w, site.battery_w, site.battery_soc],
+        "goal": None if goal is None else [goal.deadline.isoformat(), goal.energy_kwh],
+        "current": None if inputs.current is None else int(inputs.current),
+        "fresh": None
+        if fresh is None
+        else [fresh.stamp, fresh.changed_at_s, fresh.proven, fresh.grid_w, fresh.repeats],
+        "override": None if owner is None else [int(owner.mode), owner.until_s],
+        **{name: getattr(inputs, name) for name in _GUARDED},
+    }
+
+
+def situation_from(inputs: Json, context: Json) -> Situation:
+    """Return the situation as the strategy saw it."""
+    site, goal = inputs["site"], inputs["goal"]
+    return Situation(
+        now=datetime.fromisoformat(inputs["now"]),
+        charger=ChargerSpec(**context["charger"]),
+        status=None if inputs["status"] is None else ChargerStatus(inputs["status"]),
+        mode=None if inputs["mode"] is None else Mode(inputs["mode"]),
+        site=None if site is None else SiteReading(datetime.fromisoformat(site[0]), *site[1:]),
+        goal=None if goal is None else Goal(datetime.fromisoformat(goal[0]), goal[1]),
+        tariff=_tariff_from(context["tariff"]),
+        memory=tuple(inputs["memory"]),
+        **{name: inputs[name] for name in _SITUATION},
+    )
+
+
+def guard_inputs_from(inputs: Json) -> GuardInputs:
+    """Return what the guards looked at."""
+    fresh, owner = inputs["fresh"], inputs["override"]
+    return GuardInputs(
+        current=None if inputs["current"] is None else Mode(inputs["current"]),
+        freshness=None if fresh is None else Freshness(*fresh),
+        override=None if owner is None else Override(Mode(owner[0]), owner[1]),
+        **{name: inputs[name] for name in _GUARDED},
+    )
+
+
+def policy_from(context: Json) -> GuardPolicy:
+    """Return the owner's settings that held."""
+    policy = dict(context["guard"])
+    policy["dwell_s"] = {Mode[name]: seconds for name, seconds in policy["dwell_s"].items()}
+    return GuardPolicy(**policy)
+
+
+def _tariff(tariff: Tariff) -> list[object]:
+    steps = [[step.start_including.isoformat(), step.eur_per_kwh] for step in tariff.steps]
+    return [tariff.import_eur_per_kwh, tariff.feed_in_eur_per_kwh, steps]
+
+
+def _tariff_from(written: list[Any]) -> Tariff:
+    steps = tuple(PriceStep(datetime.fromisoformat(at), price) for at, price in written[2])
+    return Tariff(written[0], written[1], steps)
+
+
+def _plain(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: int(value) if isinstance(value, Mode) else value for name, value in params.items()}

@@ -1,0 +1,52 @@
+"""What a new run takes over from the one before: neither repeats nor forgets a command, nor rejuvenates data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from optimizer.control.commands import resumed
+from optimizer.control.freshness import Freshness
+from optimizer.runtime.world import ChargerView, World
+from optimizer.store.commands import CommandState
+from optimizer.store.recovery import PastCommand, Recovered
+
+_HOLDS = frozenset({CommandState.CONFIRMED, CommandState.FAILED, CommandState.SUPERSEDED})
+
+
+def take_over(world: World, past: Recovered, now: datetime, now_s: float) -> None:
+    """Fill the views from the log; every charger still counts as unread, so it is read before it is sent to."""
+    if past.site is not None and past.stamp_age_s is not None:
+        changed_at_s = now_s - past.stamp_age_s
+        world.site.freshness = Freshness(past.site.stamp, changed_at_s, past.stamp_proven, past.site.grid_w)
+    for name, view in world.chargers.items():
+        reading = past.chargers.get(name)
+        if reading is not None:
+            view.mode, view.current = reading.mode, reading.mode
+        commands = [command for command in past.commands if command.charger == name]
+        _take_over_commands(view, commands, now, now_s)
+
+
+def _take_over_commands(
+    view: ChargerView, commands: Iterable[PastCommand], now: datetime, now_s: float
+) -> None:
+    last: PastCommand | None = None
+    for command in commands:
+        left_s = _left_s(command, now, now_s)
+        if left_s is None:
+            continue
+        view.sent.append((command.mode, left_s))
+        if command.attempt == 1:
+            view.changes_s.append(left_s)
+            view.changed_at_s = left_s
+        view.current, last = command.mode, command
+    if last is not None and last.state not in _HOLDS:
+        left_s = view.sent[-1][1]
+        view.pursuit = resumed(last.mode, left_s, left_s, last.attempt)
+
+
+def _left_s(command: PastCommand, now: datetime, now_s: float) -> float | None:
+    """Return when a command left, or may have left; None if it certainly did not."""
+    if command.sent_at is None and command.state is not CommandState.UNKNOWN:
+        return None
+    return now_s - max(0.0, (now - (command.sent_at or command.intended_at)).total_seconds())

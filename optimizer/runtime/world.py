@@ -1,0 +1,280 @@
+"""What the service knows of the house and its chargers, and since when; instants are monotonic seconds.
+
+Views change only here and in `decider`: a reading is absorbed, and what it says about the world comes back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from optimizer.control.commands import Observed, Pursuit, is_foreign
+from optimizer.control.freshness import Freshness, observe
+from optimizer.control.guards import Override
+from optimizer.control.polling import Activity, Subject, Target, phase_s
+from optimizer.control.sharing import NOBODY, Shares
+from optimizer.control.surplus import SurplusEstimate, estimate
+from optimizer.domain import ChargerReading, ChargerSpec, ChargerStatus, Decision, Mode, SiteReading
+
+_SETTLING_S = 90.0
+_REMEMBERED_S = 3600.0
+_DAY_S = 86_400.0
+_DARK_W = 20.0
+_HINT_GAP_S = 30.0
+SITE = "site"
+
+
+@dataclass(slots=True)
+class SiteView:
+    """The house.  `sample` is the newest record that the surplus has not been estimated from yet."""
+
+    reading: SiteReading | None = None
+    freshness: Freshness | None = None
+    read_at_s: float | None = None
+    tried_at_s: float | None = None
+    unseen_at_s: float | None = None
+    phase_s: float | None = None
+    unchanged_reads: int = 0
+    failures: int = 0
+    sample: SiteReading | None = None
+    estimate: SurplusEstimate | None = None
+    is_news: bool = False
+
+    def absorb(self, reading: SiteReading, now_s: float, interval_s: float, fresh_s: float) -> bool:
+        """Take in a record; return whether it is a new sample.
+
+        A stamp that changed while nobody looked for longer than `fresh_s` may be old already: unproven.
+        """
+        before = self.freshness
+        after = observe(before, _stamp(reading), now_s, grid_w=reading.grid_w, pv_w=reading.pv_w)
+        is_new = after is not before
+        if after is not None and is_new:
+            unwatched = self.read_at_s is None or now_s - self.read_at_s > fresh_s
+            self.freshness = replace(after, proven=False) if unwatched else after
+            self.phase_s = phase_s(self.phase_s, self.read_at_s, now_s, interval_s)
+            self.unseen_at_s = self.read_at_s
+            self.reading = self.sample = reading
+            self.unchanged_reads = 0
+        else:
+            self.unchanged_reads += 1
+        self.read_at_s = self.tried_at_s = now_s
+        self.failures = 0
+        return is_new
+
+    def age_s(self, now_s: float) -> float | None:
+        """Return how old the newest sample is."""
+        return None if self.freshness is None else self.freshness.age_s(now_s)
+
+    def estimate_from_sample(self, ev_low_w: float, ev_high_w: float) -> None:
+        """Turn the newest sample, once, into what the cars could take."""
+        if self.sample is not None:
+            self.estimate = estimate(self.sample, ev_low_w, ev_high_w, self.estimate)
+            self.sample, self.is_news = None, True
+
+    def take_news(self) -> SurplusEstimate | None:
+        """Return the newest estimate if it was not taken before."""
+        is_news, self.is_news = self.is_news, False
+        return self.estimate if is_news else None
+
+
+def _stamp(reading: SiteReading) -> str | None:
+    """Return the stamp of a record that tells the exchange with the grid; another refreshes nothing."""
+    return None if reading.grid_w is None or reading.battery_w is None else reading.stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """What one reading of a charger has brought to light."""
+
+    mode_changed: bool = False
+    by_hand: bool = False
+    plugged_in: bool = False
+    unplugged: bool = False
+
+
+@dataclass(slots=True)
+class ChargerView:
+    """A charger: the last reading, what was decided and sent, and what its strategy remembers.
+
+    `current` is the mode decided last, `unsettled_at_s` when mode or status last moved or a command left.
+    """
+
+    spec: ChargerSpec
+    reading: ChargerReading | None = None
+    read_at_s: float | None = None
+    tried_at_s: float | None = None
+    failures: int = 0
+    unsettled_at_s: float | None = None
+    mode: Mode | None = None
+    powers_w: deque[tuple[float, float]] = field(default_factory=deque)
+    sent: deque[tuple[Mode, float]] = field(default_factory=deque)
+    pursuit: Pursuit | None = None
+    override: Override | None = None
+    current: Mode | None = None
+    changed_at_s: float | None = None
+    changes_s: deque[float] = field(default_factory=deque)
+    memory: tuple[float, ...] = ()
+    proposed_at_s: float | None = None
+    decision: Decision | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a car is plugged in, as far as is known."""
+        return self.reading is not None and self.reading.status.connected
+
+    @property
+    def status(self) -> ChargerStatus | None:
+        """The last known status."""
+        return None if self.reading is None else self.reading.status
+
+    @property
+    def ev_w(self) -> float | None:
+        """The last known power."""
+        return None if self.reading is None else self.reading.ev_w
+
+    @property
+    def observed(self) -> Observed | None:
+        """The mode that was read last, with the time of the last reading."""
+        if self.mode is None or self.read_at_s is None:
+            return None
+        return Observed(self.mode, self.read_at_s)
+
+    def changes_24h(self, now_s: float) -> int:
+        """Return how many changes of mode were decided within 24 h."""
+        while self.changes_s and self.changes_s[0] < now_s - _DAY_S:
+            self.changes_s.popleft()
+        return len(self.changes_s)
+
+    def absorb(self, reading: ChargerReading, now_s: float) -> Noticed:
+        """Take in a reading; a mode that nobody here has sent is the owner's hand."""
+        before, before_mode = self.reading, self.mode
+        mode = before_mode if reading.mode is None else reading.mode
+        noticed = Noticed(
+            mode_changed=mode is not before_mode,
+            by_hand=mode is not None and is_foreign(mode, before_mode, self.sent, now_s),
+            plugged_in=reading.status.connected and not (before is not None and before.status.connected),
+            unplugged=before is not None and before.status.connected and not reading.status.connected,
+        )
+        if before is not None and (noticed.mode_changed or reading.status is not before.status):
+            self.unsettled_at_s = now_s
+        self._remember_power(reading, now_s)
+        self.reading, self.mode = _completed(reading, before), mode
+        self.read_at_s = self.tried_at_s = now_s
+        self.failures = 0
+        return noticed
+
+    def note_sent(self, mode: Mode, now_s: float) -> None:
+        """Remember that a command left."""
+        self.sent.append((mode, now_s))
+        while self.sent[0][1] < now_s - _REMEMBERED_S:
+            self.sent.popleft()
+        self.unsettled_at_s = now_s
+
+    def ev_range_w(self, since_s: float, now_s: float) -> tuple[float, float]:
+        """Return the least and the most the car may have drawn at some instant since `since_s`."""
+        if self.reading is None or self.read_at_s is None:
+            return 0.0, self.spec.max_power_w
+        moved_s = self.unsettled_at_s
+        if moved_s is not None and moved_s > self.read_at_s:
+            return 0.0, self.spec.max_power_w
+        last_w = self.reading.ev_w or 0.0
+        if moved_s is None or moved_s < since_s - _SETTLING_S:
+            return last_w, last_w
+        lately_w = [power_w for at_s, power_w in self.powers_w if at_s >= since_s - _SETTLING_S]
+        return min(lately_w, default=last_w), max(lately_w, default=last_w)
+
+    def _remember_power(self, reading: ChargerReading, now_s: float) -> None:
+        self.powers_w.append((now_s, reading.ev_w or 0.0))
+        while self.powers_w[0][0] < now_s - _REMEMBERED_S:
+            self.powers_w.popleft()
+
+
+def _completed(reading: ChargerReading, before: ChargerReading | None) -> ChargerReading:
+    """Return the reading; a session's energy that this answer left out is still what it was."""
+    if reading.session_kwh is None and before is not None and reading.status.connected:
+        return replace(reading, session_kwh=before.session_kwh)
+    return reading
+
+
+class World:
+    """The house and all its chargers."""
+
+    def __init__(self, chargers: tuple[ChargerSpec, ...], interval_s: float, fresh_s: float) -> None:
+        self.site = SiteView()
+        self.chargers = {spec.name: ChargerView(spec) for spec in chargers}
+        self.shares: Shares = NOBODY
+        self.shared_at_s: float | None = None
+        self._interval_s = interval_s
+        self._fresh_s = fresh_s
+        self._hinted: dict[str, None] = {}
+
+    def absorb_site(self, reading: SiteReading, now_s: float) -> bool:
+        """Take in a record of the house; return whether it is a new sample."""
+        return self.site.absorb(reading, now_s, self._interval_s, self._fresh_s)
+
+    def estimate_surplus(self, now_s: float) -> None:
+        """Make sense of the newest sample with what the cars drew around its time."""
+        site = self.site
+        if site.sample is None:
+            return
+        since_s = max(now_s - self._interval_s, site.unseen_at_s or 0.0)
+        ranges = [view.ev_range_w(since_s, now_s) for view in self.chargers.values()]
+        site.estimate_from_sample(sum(low for low, _ in ranges), sum(high for _, high in ranges))
+
+    def look_soon(self, names: Iterable[str], now_s: float) -> bool:
+        """Take hints that something has happened at chargers; return whether one is worth a look now.
+
+        Hints come from outside and can be forged: each charger is looked at for them every 30 s at most.
+        """
+        for name in names:
+            view = self.chargers.get(name)
+            if view is not None and (view.tried_at_s is None or now_s - view.tried_at_s >= _HINT_GAP_S):
+                self._hinted[name] = None
+        return bool(self._hinted)
+
+    def take_hints(self) -> tuple[str, ...]:
+        """Return the chargers that are worth a look, once."""
+        hinted, self._hinted = tuple(self._hinted), {}
+        return hinted
+
+    @property
+    def ev_w(self) -> float:
+        """What all cars draw together, as far as is known."""
+        return sum(view.ev_w or 0.0 for view in self.chargers.values())
+
+    def activity(self, view: ChargerView) -> Activity:
+        """Return how much can change at a charger."""
+        if not view.connected:
+            return Activity.DORMANT if self._is_dark else Activity.IDLE
+        charging = view.status is ChargerStatus.CHARGING or (view.ev_w or 0.0) > 0.0
+        return Activity.CHARGING if charging else Activity.CONNECTED
+
+    @property
+    def _is_dark(self) -> bool:
+        pv_w = None if self.site.reading is None else self.site.reading.pv_w
+        return pv_w is not None and pv_w < _DARK_W
+
+    def targets(self) -> list[Target]:
+        """Return what can be read, as the polling plan sees it."""
+        activities = {name: self.activity(view) for name, view in self.chargers.items()}
+        site = self.site
+        house = Target(
+            SITE,
+            Subject.SITE,
+            max(activities.values(), default=Activity.IDLE),
+            site.tried_at_s,
+            phase_s=site.phase_s,
+            failures=site.failures,
+            unchanged_reads=site.unchanged_reads,
+        )
+        return [house, *(self._target(name, view, activities[name]) for name, view in self.chargers.items())]
+
+    @staticmethod
+    def _target(name: str, view: ChargerView, activity: Activity) -> Target:
+        pending_s = view.pursuit.sent_at_s if view.pursuit is not None else None
+        return Target(
+            name, Subject.CHARGER, activity, view.tried_at_s, pending_since_s=pending_s, failures=view.failures
+        )
+
+

@@ -1,0 +1,273 @@
+"""The service: puts the parts together, starts them, runs the cycle, and stops them cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import httpx
+import structlog
+
+from optimizer.clock import Clock, SystemClock
+from optimizer.config import Settings
+from optimizer.control.budget import Limits
+from optimizer.control.guards import GuardPolicy
+from optimizer.control.polling import PollPolicy
+from optimizer.domain import Mode
+from optimizer.runtime.calendar import Calendar, Job, OnFailure, SystemCalendar, cron
+from optimizer.runtime.commander import Commander
+from optimizer.runtime.cycle import Cycle, Parts, first_of
+from optimizer.runtime.decider import Decider
+from optimizer.runtime.notify import Notifier
+from optimizer.runtime.owner import Owner
+from optimizer.runtime.reader import Reader
+from optimizer.runtime.recorder import Recorder
+from optimizer.runtime.replay import context_of
+from optimizer.runtime.rules import HomeBattery, Rules
+from optimizer.runtime.takeover import take_over
+from optimizer.runtime.world import World
+from optimizer.solax.callbacks import CallbackEvent
+from optimizer.solax.client import SolaxClient
+from optimizer.solax.transport import open_http
+from optimizer.store.log import Store
+from optimizer.store.logfile import FileOptions
+from optimizer.store.sqlite import StoreUnavailable
+
+STOP_S = 4.0
+"""How long a clean stop may spend on bringing the chargers to rest."""
+
+_CALLS_KEPT = timedelta(days=35)
+
+_log = structlog.stdlib.get_logger("sunmode.service")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the service touches the world; each can be replaced, so that a whole life can be replayed.
+
+    `network` None is the real one; `inline` writes the log in the loop's own thread (virtual time).
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    network: httpx.AsyncBaseTransport | None = None
+    calendar: Callable[[OnFailure], Calendar] = SystemCalendar
+    notifier: Notifier = field(default_factory=Notifier)
+    inline: bool = False
+    file: FileOptions = field(default_factory=FileOptions)
+    new_secret: Callable[[], str] = lambda: secrets.token_urlsafe(24)
+
+
+def rules_from(settings: Settings, *, dry_run: bool = False) -> Rules:
+    """Return what the owner has settled, in the words of the core."""
+    control, battery = settings.control, settings.battery
+    dwell = control.dwell_s
+    return Rules(
+        chargers=settings.charger_specs(),
+        tariff=settings.flat_tariff(),
+        guard=GuardPolicy(
+            fresh_s=control.fresh_s,
+            stale_s=control.stale_s,
+            lease_s=control.lease_s,
+            green_commissioned=control.green_commissioned,
+            dwell_s={mode: getattr(dwell, mode.name.lower()) for mode in Mode},
+            max_changes_per_day=control.max_changes_per_day,
+            switch_cost_eur=control.switch_cost_eur,
+        ),
+        poll=PollPolicy(
+            site_interval_s=settings.solax.telemetry_interval_s,
+            charger_active_s=control.poll.charger_active_s,
+            charger_idle_s=control.poll.charger_idle_s,
+            night_factor=control.poll.night_factor,
+        ),
+        battery=None if battery is None else HomeBattery(battery.first_until_soc, battery.max_charge_w),
+        goal_for=settings.goal_for,
+        cycle_s=control.cycle_s,
+        override_hold_s=control.override_hold_s,
+        dry_run=dry_run,
+    )
+
+
+def limits_from(settings: Settings) -> Limits:
+    """Return the call budget."""
+    budget = settings.budget
+    return Limits(
+        per_minute=budget.calls_per_minute,
+        per_day=budget.calls_per_day,
+        reserved_per_minute=budget.reserved_per_minute,
+        call_timeout_s=settings.solax.call_timeout_s,
+    )
+
+
+class Service:
+    """One site under control; `start`, then `run`, then `stop`.
+
+    `base_url` is where the cloud is when the settings say "virtual".
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ports: Ports,
+        *,
+        base_url: str | None = None,
+        token: Callable[[], str] | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.rules = rules_from(settings, dry_run=dry_run)
+        self.world = World(self.rules.chargers, self.rules.poll.site_interval_s, self.rules.guard.fresh_s)
+        self.strategy = settings.build_strategy()
+        self._ports = ports
+        self._base_url = base_url or settings.solax.base_url
+        self._token = token or settings.token
+        self._stack = AsyncExitStack()
+        self._faulty: set[str] = set()
+        self._calendar = ports.calendar(self._job_failed)
+
+    async def start(self) -> None:
+        """Open the log, take over from the run before, open the ways in and out.
+
+        Raises:
+            StoreUnavailable: the log cannot be written.
+            ConfigError: the callback listener cannot have its address, or the cloud's is not allowed.
+
+        """
+        clock, settings = self._ports.clock, self.settings
+        self.store = Store.open(
+            settings.store.path,
+            clock,
+            limits=limits_from(settings),
+            inline=self._ports.inline,
+            options=self._ports.file,
+        )
+        self._stack.callback(self.store.close)
+        past = await self.store.recover()
+        take_over(self.world, past, clock.now(), clock.monotonic_s())
+        self.client = await self._open_client()
+        self.cycle = self._wired()
+        self._recorder.take_over(past)
+        self._calendar.start(self._jobs())
+        self._stack.push_async_callback(self._calendar.stop)
+        self.store.event("start", f"sunmode starts with {self.strategy.name}")
+        self._ports.notifier.ready()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Cycle until `stop` is set; what is not expected to happen comes out as an exception."""
+        await self.cycle.run(stop)
+
+    async def stop(self) -> None:
+        """Leave the chargers as the owner wants them, write what is known, close; takes at most 5 s or so."""
+        self._ports.notifier.stopping()
+        if self.settings.control.stop_mode == "resting" and not self.rules.dry_run:
+            await first_of(self.cycle.rest_all(), self._ports.clock.sleep(STOP_S))
+        self._recorder.drain(self._ports.clock.now())
+        self.store.event("stop", "sunmode stops")
+        await self.close()
+
+    async def close(self) -> None:
+        """Close what is open, whatever the state."""
+        await self._stack.aclose()
+
+    async def _open_client(self) -> SolaxClient:
+        settings = self.settings
+        http = open_http(self._base_url, self._token, inner=self._ports.network)
+        client = SolaxClient(
+            http,
+            self.store.ledger,
+            self._ports.clock,
+            inverter=settings.solax.inverter or "VIRTUALINV",
+            callback_url=await self._listen(),
+            call_timeout_s=settings.solax.call_timeout_s,
+            status_map=settings.solax.status_map,
+        )
+        self._stack.push_async_callback(client.aclose)
+        return client
+
+    async def _listen(self) -> str:
+        """Open the callback receiver if there is an address for it; return what to tell the cloud."""
+        callback = self.settings.callback
+        if not callback.url:
+            return ""
+        from optimizer.solax.callbacks import callback_app
+        from optimizer.solax.listener import serve_callbacks
+
+        secret = self._ports.new_secret()
+        app = callback_app(secret, self._called_back, self._ports.clock)
+        await self._stack.enter_async_context(
+            serve_callbacks(app, callback.listen_host, callback.listen_port)
+        )
+        return f"{callback.url.rstrip('/')}/callback/{secret}"
+
+    def _wired(self) -> Cycle:
+        """Put the cycle together."""
+        world, rules, clock = self.world, self.rules, self._ports.clock
+        contexts = {spec.name: context_of(spec, rules, self.strategy) for spec in rules.chargers}
+        recorder = Recorder(self.store, world, rules, contexts, clock.now(), self._calendar.rearm)
+        owner = Owner(world, rules, self.store, recorder)
+        parts = Parts(
+            reader=Reader(self.client, world, rules, owner, recorder, clock),
+            owner=owner,
+            decider=Decider(world, rules, self.strategy, self._strategy_failed),
+            commander=Commander(self.client, world, self.store, recorder, clock),
+            recorder=recorder,
+        )
+        self._recorder = recorder
+        return Cycle(world, rules, parts, self.store, clock, self._ports.notifier)
+
+    def _jobs(self) -> list[Job]:
+        return [
+            Job("energy", cron(minute="*/15", second=5), self._settle),
+            Job("retention", cron(hour=2, minute=40), self._prune, timeout_s=600.0),
+            Job("backup", cron(hour=3, minute=10), self._backup, timeout_s=600.0),
+        ]
+
+    async def _settle(self) -> None:
+        self._recorder.drain(self._ports.clock.now())
+
+    async def _prune(self) -> None:
+        now = self._ports.clock.now()
+        before = now - timedelta(days=self.settings.store.keep_days)
+        await self.store.prune(before, max(before, now - _CALLS_KEPT))
+
+    async def _backup(self) -> None:
+        if self.settings.store.backup is not None:
+            await self.store.backup(self.settings.store.backup)
+
+    def _called_back(self, event: CallbackEvent) -> None:
+        """Take a callback as a reason to look, never as the truth."""
+        task = asyncio.create_task(self._note_callback(event), name="callback")
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _note_callback(self, event: CallbackEvent) -> None:
+        try:
+            chargers = await self.store.callback(
+                event.task_id,
+                f"callback_{event.kind}",
+                success=event.success,
+                code=event.code,
+                serial=event.serial,
+                failed=event.serials_failed,
+                timed_out=event.serials_timed_out,
+                text=event.text,
+            )
+        except StoreUnavailable as error:
+            _log.warning("a callback could not be looked up", error=str(error))
+            return
+        if self.world.look_soon(chargers, self._ports.clock.monotonic_s()):
+            self.cycle.wake()
+
+    def _strategy_failed(self, charger: str, fault: Exception) -> None:
+        kind = type(fault).__name__
+        if f"{charger} {kind}" in self._faulty:
+            return
+        self._faulty.add(f"{charger} {kind}")
+        _log.error("the strategy failed", charger=charger, fault=kind, exc_info=fault)
+        self.store.event("strategy_failed", f"the strategy failed: {kind}", charger=charger, level="error")
+
+    def _job_failed(self, job: str, error: BaseException) -> None:
+        _log.error("a calendar job failed", job=job, error=repr(error))
+        self.store.event("job_failed", f"the job {job} failed: {type(error).__name__}", level="error")
