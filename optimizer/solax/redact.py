@@ -22,7 +22,7 @@ _FORMATTER = logging.Formatter()
 
 
 def _spelling(char: str) -> str:
-    """Pattern for one character: plain, `%2B`, `%252B`, `+`, and behind JSON's backslashes.
+    r"""Pattern for one character: plain, `%2B`, `%252B`, `\u002B`, and behind JSON's backslashes.
 
     The repetitions are bounded, so that a long run of backslashes costs linear time.
     """
@@ -40,14 +40,9 @@ def _base64_cores(token: bytes) -> list[str]:
     return cores
 
 
-def _pattern(tokens: list[str]) -> re.Pattern[str]:
-    forms = []
-    for token in tokens:
-        forms.append("".join(map(_spelling, token)))
-        for core in _base64_cores(token.encode()):
-            url_safe = core.replace("+", "-").replace("/", "_")
-            forms += ["".join(map(_spelling, coded)) for coded in (core, url_safe)]
-    return re.compile("|".join(forms))
+def _forms(token: str) -> list[str]:
+    cores = _base64_cores(token.encode())
+    return [token, *cores, *(core.replace("+", "-").replace("/", "_") for core in cores)]
 
 
 class Redactor:
@@ -60,14 +55,16 @@ class Redactor:
     def __init__(self, token_source: Callable[[], str] | None = None) -> None:
         self._token_source = token_source
         self._tokens: list[str] = []
-        self._pattern: re.Pattern[str] | None = None
+        self._forms: list[str] = []
+        self._escaped: re.Pattern[str] | None = None
 
     def learn(self, token: str) -> None:
         """Hide `token` from now on."""
         if len(token) < SHORTEST or token in self._tokens:
             return
         self._tokens = [*self._tokens, token][-_TOKENS_KEPT:]
-        self._pattern = _pattern(self._tokens)
+        self._forms = [form for known in self._tokens for form in _forms(known)]
+        self._escaped = re.compile("|".join("".join(map(_spelling, form)) for form in self._forms))
 
     def text(self, text: str) -> str:
         """Return `text` with every spelling of a known token replaced."""
@@ -102,10 +99,15 @@ class Redactor:
             return
 
     def _hidden(self, text: str) -> str:
-        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+        if self._escaped is not None and ("%" in text or "\\" in text):
+            return self._escaped.sub(HIDDEN, text)
+        for form in self._forms:
+            text = text.replace(form, HIDDEN)
+        return text
 
     def _hides(self, thing: object) -> bool:
-        return self._pattern is not None and self._pattern.search(repr(thing)) is not None
+        told = repr(thing)
+        return self._hidden(told) != told
 
 
 def _message(record: logging.LogRecord) -> str:
