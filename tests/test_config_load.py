@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -57,18 +58,15 @@ def test_the_shipped_file_is_a_virtual_home_that_runs() -> None:
     assert settings.virtual_start() == datetime(2019, 7, 2, 2, tzinfo=UTC)
 
 
-def test_the_commented_lines_of_the_shipped_file_are_valid_too() -> None:
-    lines = (ROOT / "config.toml").read_text(encoding="utf-8").splitlines()
-    keys = [line.removeprefix("# ").partition("#")[0].strip() for line in lines if line.startswith("# ")]
-    table, tables = "", {}
-    for line in lines:
-        bare = line.removeprefix("# ").partition("#")[0].strip()
-        if bare.startswith("["):
-            table = bare.strip("[]")
-        elif bare in keys and " = " in bare:
-            tables.setdefault(table, []).append(bare)
-    assert set(tables) == {"battery", "solax", "charger", "control", "budget"}
-    assert "cycle_s = 60" in tables["control"]
+def test_the_commented_lines_of_the_shipped_file_are_right_too(tmp_path: Path, token: str) -> None:
+    text = (ROOT / "config.toml").read_text(encoding="utf-8")
+    bare = re.sub(r"(?m)^# (?=\[|\w+ = )", "", text).replace('"data/', f'"{ROOT}/data/')
+    (tmp_path / "solax.token").write_text(token, encoding="ascii")
+    settings = load(tmp_path, bare)
+    assert bare.count("\n# ") < 5
+    assert settings.battery is not None
+    assert settings.token() == token
+    assert (settings.control, settings.budget) == (Settings().control, Settings().budget)
 
 
 def test_without_a_file_everything_has_its_default() -> None:
@@ -106,6 +104,13 @@ def test_a_cloud_is_reached_by_https_or_on_this_machine(
 ) -> None:
     text = REAL.replace("https://www.solaxcloud.com", url)
     assert load(tmp_path, text, SUNMODE_SOLAX__TOKEN=token).solax.base_url == kept
+
+
+def test_a_callback_address_is_kept_without_its_last_slash(tmp_path: Path) -> None:
+    assert (
+        load(tmp_path, '[callback]\nurl = "https://me.example/sun/"\n').callback.url
+        == "https://me.example/sun"
+    )
 
 
 def test_intervals_go_down_to_a_second(tmp_path: Path) -> None:
@@ -154,6 +159,14 @@ def test_a_token_file_that_others_can_read_is_told_of(tmp_path: Path, token: str
     assert "chmod 600" in settings.warnings()[0]
     file.chmod(0o600)
     assert settings.warnings() == ()
+    file.unlink()
+    assert settings.warnings() == ()
+
+
+def test_a_freshness_that_the_telemetry_cannot_keep_is_told_of(tmp_path: Path) -> None:
+    assert Settings().warnings() == ()
+    (warning,) = load(tmp_path, "[control]\nfresh_s = 300\n").warnings()
+    assert warning.startswith("control.fresh_s (300) is no more than solax.telemetry_interval_s (300)")
 
 
 def test_no_token_at_all_is_said_when_it_is_asked_for() -> None:
@@ -355,6 +368,11 @@ REFUSED = [
     ),
     ("[callback]\nurl = 'example.com'", "config.toml:2: callback.url: is not a URL like"),
     ("[callback]\nurl = 'ftp://example.com'", "config.toml:2: callback.url: needs a URL that begins"),
+    (
+        "[virtual]\nhouse = 'a\\u0007b'".replace("'", '"'),
+        "config.toml:2: virtual.house: has control characters",
+    ),
+    ("[strategy.fixed]\nmode = []", "config.toml:2: strategy.fixed.mode: this is not one of"),
     ("[callback]\nurl = 'https://e.com/?a'", "config.toml:2: callback.url: must not have a query"),
     ("[control]\nfresh_s = 900", "config.toml:2: control.fresh_s: 900 is not less than stale_s (900)"),
     (
@@ -549,7 +567,7 @@ class PatientParams:
     """Parameters of `patient`."""
 
     wait_s: Annotated[float, Ge(0), Le(10)] = 3.0
-    hours: tuple[int, ...] = (1, 2)
+    hours: tuple[int, ...] = field(default_factory=lambda: (1, 2))
     mode: Mode = Mode.ECO
 
     def __post_init__(self) -> None:
@@ -597,6 +615,24 @@ def test_the_table_of_a_strategy_of_ones_own_is_checked_like_ours(
     tmp_path: Path, patient: str, table: str, sentence: str
 ) -> None:
     assert refusal(tmp_path, f"{patient}[strategy.patient]\n{table}\n") == [sentence]
+
+
+@dataclass(frozen=True)
+class OpaqueParams:
+    """Parameters that no file can hold."""
+
+    what: memoryview = field(default_factory=lambda: memoryview(b""))
+
+
+class Opaque(Patient):
+    """A strategy that asks for the impossible."""
+
+    Params = OpaqueParams
+
+
+def test_a_strategy_whose_parameters_no_file_can_hold_is_refused(tmp_path: Path, patient: str) -> None:
+    lines = refusal(tmp_path, patient.replace(":Patient", ":Opaque"))
+    assert lines[0].startswith("config.toml:1: strategy.patient: no table can be made of its Params: ")
 
 
 def test_the_table_of_a_strategy_that_does_not_decide_is_kept(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def _sections(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[str]:
         if inner is not None:
             yield _section((*above, name), inner, repeated=is_list(field))
             yield from _sections(inner, (*above, name))
-    for name, table in _SCHEMA.strategy_tables(model):
+    for name, table in _SCHEMA.tables(model).items():
         yield _section((*above, name), table, repeated=False)
 
 

@@ -48,12 +48,15 @@ class Complaint(NamedTuple):
 
 def refuse(title: str, complaints: Iterable[Complaint]) -> None:
     """Raise all complaints as one `ValidationError`, so that each is told with its own line; or return."""
-    found = [
-        InitErrorDetails(type=PydanticCustomError("refused", "{text}", {"text": text}), loc=where, input=None)
-        for where, text in complaints
-    ]
+    found = [refusal(where, text) for where, text in complaints]
     if found:
         raise ValidationError.from_exception_data(title, found, hide_input=True)
+
+
+def refusal(where: Where, text: str) -> InitErrorDetails:
+    """Return one line of a `ValidationError`."""
+    kind = PydanticCustomError("refused", "{text}", {"text": text})
+    return InitErrorDetails(type=kind, loc=where, input=None)
 
 
 def _exact_int(value: Any) -> Any:

@@ -72,7 +72,8 @@ def _message(error: Mapping[str, Any], sources: Sources) -> str:
     where: Where = error["loc"]
     # An unknown key is not repeated as part of the path: it might be anything.
     named = where[:-1] if error["type"] == "extra_forbidden" else where
-    return f"{sources.place(where, named)}: {_text(error, sources)}"
+    # One problem is one line, whatever a stranger's strategy has to say.
+    return f"{sources.place(where, named)}: {_text(error, sources)}".partition("\n")[0]
 
 
 def _text(error: Mapping[str, Any], sources: Sources) -> str:
@@ -101,7 +102,7 @@ def _unknown(where: Where, schema: Schema) -> str:
     key = str(where[-1])
     table = schema.model_at(where[:-1])
     near = did_you_mean(key, schema.known_names(table)) if table else ""
-    return f"unknown key{key_name(key)}{near or _elsewhere(key, schema)}"
+    return f"unknown key{key_name(key)}{_elsewhere(key, schema) or near}"
 
 
 def _elsewhere(key: str, schema: Schema) -> str:

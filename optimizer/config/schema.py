@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from optimizer.config.annotations import bare, choices, element, span
 from optimizer.config.locate import Where
 from optimizer.config.settings import Settings
-from optimizer.config.strategies import StrategyChoice, table_model, table_names
+from optimizer.config.strategies import StrategyChoice, table_models
 
 PREFIX = "SUNMODE_"
 DELIMITER = "__"
@@ -28,14 +28,19 @@ class Key(NamedTuple):
     field: FieldInfo
 
 
-@dataclass(frozen=True, slots=True)
 class Schema:
     """The keys there are, those of the strategies' tables included.
 
     `strategy` is the name the owner chose: one as `module:Class` is not installed, but has a table too.
     """
 
-    strategy: str = ""
+    def __init__(self, strategy: str = "") -> None:
+        self.strategy = strategy
+
+    @cached_property
+    def strategies(self) -> dict[str, type[BaseModel]]:
+        """Models of the strategies' tables by name; looked for once, and only where one is asked for."""
+        return table_models(self.strategy)
 
     def all_keys(self, model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> Iterator[Key]:
         """Yield every key below `model`, in the order of the file."""
@@ -45,15 +50,12 @@ class Schema:
                 yield from self.all_keys(inner, (*above, name))
             else:
                 yield Key((*above, name), field)
-        for name, table in self.strategy_tables(model):
+        for name, table in self.tables(model).items():
             yield from self.all_keys(table, (*above, name))
 
-    def strategy_tables(self, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
-        """Yield name and model of each strategy's table, if `model` is where they belong."""
-        for name in self._strategies(model):
-            table = table_model(name, self.strategy)
-            if table is not None:
-                yield name, table
+    def tables(self, model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+        """Return the tables that are no fields of `model`, by name."""
+        return self.strategies if model is StrategyChoice else {}
 
     def model_at(self, where: Where) -> type[BaseModel] | None:
         """Return the model of the table at `where`, or None where a value or nothing stands."""
@@ -71,7 +73,7 @@ class Schema:
 
     def known_names(self, model: type[BaseModel]) -> tuple[str, ...]:
         """Return what may stand in a table."""
-        return (*(name for name, _ in fields(model)), *self._strategies(model))
+        return (*(name for name, _ in fields(model)), *self.tables(model))
 
     def settable(self, where: tuple[str, ...]) -> tuple[str, ...]:
         """Return the part of a key's path that a variable can name: a list is set as a whole."""
@@ -81,14 +83,9 @@ class Schema:
                 return where[:end]
         return where
 
-    def _strategies(self, model: type[BaseModel]) -> tuple[str, ...]:
-        return table_names(self.strategy) if model is StrategyChoice else ()
-
     def _below(self, model: type[BaseModel], name: str) -> type[BaseModel] | None:
         field = dict(fields(model)).get(name)
-        if field is not None:
-            return model_in(field.annotation)
-        return table_model(name, self.strategy) if model is StrategyChoice else None
+        return self.tables(model).get(name) if field is None else model_in(field.annotation)
 
 
 def fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:

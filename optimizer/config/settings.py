@@ -16,6 +16,7 @@ from optimizer.config.goals import next_goal
 from optimizer.config.kinds import VIRTUAL, Complaint, refuse
 from optimizer.config.secret_files import others_may_read, read_secret
 from optimizer.config.strategies import StrategyChoice
+from optimizer.config.words import file_name
 from optimizer.domain import ChargerSpec, Goal, Strategy, Tariff
 from optimizer.errors import ConfigError
 
@@ -170,10 +171,21 @@ class Settings(BaseSettings):
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is allowed but unwise, one sentence each."""
-        file = self.solax.token_file
+        return tuple(self._doubts())
+
+    def _doubts(self) -> Iterator[str]:
+        file, fresh_s, interval_s = (
+            self.solax.token_file,
+            self.control.fresh_s,
+            self.solax.telemetry_interval_s,
+        )
         if file is not None and others_may_read(file):
-            return (f"{file}: other users of this machine can read the token (chmod 600 cures it)",)
-        return ()
+            yield f"{file_name(file)}: other users of this machine can read the token (chmod 600 cures it)"
+        if fresh_s <= interval_s:
+            yield (
+                f"control.fresh_s ({fresh_s:g}) is no more than solax.telemetry_interval_s ({interval_s:g}); "
+                "no mode that draws more is taken between two readings"
+            )
 
     def anchored(self, directory: Path) -> Self:
         """Return the settings with relative file names taken from `directory`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import Annotated, Any, cast, get_args, get_type_hints
 
@@ -13,6 +14,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    PydanticUserError,
     Strict,
     ValidationError,
     create_model,
@@ -22,8 +24,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefin
 from pydantic_core.core_schema import ErrorType
 
 from optimizer.config.annotations import bare
-from optimizer.config.kinds import Line, Section
-from optimizer.config.locate import Where
+from optimizer.config.kinds import Line, Section, refusal
 from optimizer.config.words import did_you_mean, shown
 from optimizer.domain import Strategy
 from optimizer.errors import ConfigError
@@ -63,41 +64,33 @@ class StrategyChoice(Section):
         return strategy(self.tables[_table_of(self.name, strategy)])
 
 
-def table_names(chosen: str) -> tuple[str, ...]:
-    """Return how the tables of the installed strategies, and of the chosen one, are called."""
-    return tuple(sorted({*known_strategies(), _own_table(chosen)} - {""}))
+def table_models(chosen: str) -> dict[str, type[BaseModel]]:
+    """Return the model of each table in `[strategy]`: one per installed strategy, and the chosen one's.
 
-
-def table_model(key: str, chosen: str) -> type[BaseModel] | None:
-    """Return the model of the table called `key`, or None where no such strategy can be found."""
-    try:
-        strategy = _find(chosen if key == _own_table(chosen) else key)
-        return params_model(key, strategy.Params)
-    except ConfigError:
-        return None
-
-
-def _own_table(chosen: str) -> str:
-    """Return the name of the chosen strategy's table, or nothing where the strategy cannot be found."""
-    try:
-        return _table_of(chosen, _find(chosen))
-    except ConfigError:
-        return ""
+    A strategy that cannot be loaded has none; if it is the chosen one, the check of its name says so.
+    """
+    found: dict[str, type[BaseModel]] = {}
+    for name in {*known_strategies(), chosen}:
+        with suppress(ConfigError):
+            strategy = _find(name)
+            table = _table_of(name, strategy)
+            found[table] = params_model(table, strategy.Params)
+    return dict(sorted(found.items()))
 
 
 def params_model(name: str, params: type) -> type[BaseModel]:
     """Return the model of a strategy's table: a key for each field of its `Params`, nothing coerced.
 
     Raises:
-        ConfigError: a type annotation of `Params` cannot be resolved.
+        ConfigError: a type annotation of `Params` cannot be resolved, or says what no file can hold.
 
     """
     try:
         hints = get_type_hints(params, include_extras=True)
-    except NameError as error:
-        raise ConfigError(f"strategy {name!r}: the types of its Params: {error}") from error
-    fields = {f.name: (_kind(hints[f.name]), _field(f)) for f in dataclasses.fields(params) if f.init}
-    model = create_model(name, __base__=Section, **cast("dict[str, Any]", fields))
+        fields = {f.name: (_kind(hints[f.name]), _field(f)) for f in dataclasses.fields(params) if f.init}
+        model = create_model(name, __base__=Section, **cast("dict[str, Any]", fields))
+    except (NameError, PydanticUserError) as error:
+        raise ConfigError(f"no table can be made of its Params: {error}") from error
     model.__doc__ = params.__doc__
     return model
 
@@ -124,7 +117,7 @@ def _member(kind: type[Enum], value: Any) -> Any:
     if isinstance(value, kind):
         return value
     names = {member.name.lower(): member for member in kind}
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         raise PydanticCustomError("word", "unknown word")
     return names[value]
 
@@ -141,14 +134,15 @@ def _read_all(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
         own = _table_of(name, _find(name))
     except ConfigError as error:
         own = ""
-        refused.append(_refusal(("name",), str(error)))
+        refused.append(refusal(("name",), str(error)))
     for key, values in ({own: {}} | dict(given) if own else given).items():
         try:
             tables[key] = _params(_find(name if key == own else key), values)
         except ValidationError as error:
             refused += _below(key, error)
-        except ConfigError:
-            refused.append(InitErrorDetails(type="extra_forbidden", loc=(key,), input=None))
+        except ConfigError as error:
+            unknown = InitErrorDetails(type="extra_forbidden", loc=(key,), input=None)
+            refused.append(refusal((key,), str(error)) if key == own else unknown)
     return tables, refused
 
 
@@ -177,14 +171,8 @@ def _params(strategy: StrategyClass, values: Any) -> Any:
     try:
         return strategy.Params(**{name: getattr(read, name) for name in type(read).model_fields})
     except ValueError as error:
-        refused = [_refusal((), str(error))]
+        refused = [refusal((), str(error))]
         raise ValidationError.from_exception_data(strategy.name, refused, hide_input=True) from error
-
-
-def _refusal(where: Where, text: str) -> InitErrorDetails:
-    return InitErrorDetails(
-        type=PydanticCustomError("refused", "{text}", {"text": text}), loc=where, input=None
-    )
 
 
 def _below(key: str, error: ValidationError) -> Iterator[InitErrorDetails]:
