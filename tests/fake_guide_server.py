@@ -26,6 +26,7 @@ class Heard:
     target: str
     headers: dict[str, str]
     body: bytes
+    port: int
 
     @property
     def path(self) -> str:
@@ -111,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         guide = self.server.guide
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        heard = Heard(self.command, self.path, dict(self.headers.items()), body)
+        heard = Heard(self.command, self.path, dict(self.headers.items()), body, self.client_address[1])
         guide.heard.append(heard)
         guide.arrived.set()
         reply = guide.replies.pop(0) if guide.replies else guide.answer(heard)

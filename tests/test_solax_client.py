@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-import httpx
 import pytest
 from fake_guide_server import TASK_ID, Guide, Reply, guide_server, told
 
@@ -23,7 +23,6 @@ from optimizer.errors import (
     AuthError,
     BadAnswer,
     CloudError,
-    ConfigError,
     RateLimited,
     Refused,
     Throttled,
@@ -148,45 +147,9 @@ def test_a_mode_is_sent_as_in_the_guide(home: Home, guide: Guide, token: str, mo
     ]
 
 
-def test_a_transport_in_this_process_serves_as_well(token: str, ledger: Ledger) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        assert request.url.params["tokenId"] == token
-        return httpx.Response(200, json={"success": True, "result": {"chargingMode": 2}})
-
-    async def run() -> None:
-        http = open_http("https://virtual.invalid", lambda: token, inner=httpx.MockTransport(answer))
-        client = SolaxClient(http, ledger, SystemClock(), inverter="SN")
-        assert (await client.read_charger("A1")).mode is Mode.ECO
-        await client.aclose()
-
-    asyncio.run(run())
-
-
 def test_no_callback_is_an_empty_string(home: Home, guide: Guide) -> None:
     home.ask(_stop)
     assert json.loads(guide.heard[0].body)["callbackUrl"] == ""
-
-
-def test_a_path_in_base_url_stays_in_front(home: Home, guide: Guide) -> None:
-    with pytest.raises(BadAnswer, match="HTTP 404"):
-        Home(f"{guide.url}/mirror", home.token, home.ledger).ask(_site)
-    assert guide.heard[0].path == "/mirror/proxyApp/proxy/api/getRealtimeInfo.do"
-
-
-def test_one_connection_serves_many_calls_and_a_new_token_works_at_once(guide: Guide, ledger: Ledger) -> None:
-    tokens = iter(["first-token-000000000001", "other-token-000000000002"])
-
-    async def run() -> None:
-        client = SolaxClient(open_http(guide.url, lambda: next(tokens)), ledger, SystemClock(), inverter="SN")
-        await client.read_site()
-        await client.read_charger("A1")
-        await client.aclose()
-
-    asyncio.run(run())
-    assert [heard.query[0][1] for heard in guide.heard] == [
-        "first-token-000000000001",
-        "other-token-000000000002",
-    ]
 
 
 def test_the_guides_example_becomes_a_reading(home: Home, guide: Guide) -> None:
@@ -339,8 +302,10 @@ def test_a_gzip_bomb_is_never_unpacked(home: Home, guide: Guide) -> None:
 
 def test_a_dripping_answer_ends_with_the_whole_calls_time(home: Home, guide: Guide, ledger: Ledger) -> None:
     guide.replies.append(Reply(body=b" " * 1000, drip_s=0.05))
+    started_s = time.perf_counter()
     with pytest.raises(Unavailable, match=r"within 0\.5 s"):
         home.ask(_site, call_timeout_s=0.5)
+    assert time.perf_counter() - started_s < 3.0
     assert ledger.completed == [(1, Outcome.UNAVAILABLE, None, None)]
 
 
@@ -357,12 +322,6 @@ def test_nobody_there_is_unavailable(token: str, ledger: Ledger) -> None:
     with pytest.raises(Unavailable, match="ConnectError"):
         Home(url, token, ledger).ask(_site)
     assert ledger.completed == [(1, Outcome.UNAVAILABLE, None, None)]
-
-
-def test_a_plain_server_behind_https_is_refused(guide: Guide, token: str, ledger: Ledger) -> None:
-    with pytest.raises(Unavailable, match="ConnectError"):
-        Home(guide.url.replace("http://", "https://"), token, ledger).ask(_site)
-    assert not guide.heard
 
 
 @pytest.mark.parametrize("cancels", [1, 3])
@@ -385,66 +344,3 @@ def test_a_cancelled_call_is_booked_before_it_ends(
         await client.aclose()
 
     asyncio.run(run())
-
-
-def test_a_redirect_is_never_followed(home: Home, guide: Guide) -> None:
-    with guide_server() as other:
-        guide.replies.append(Reply(307, headers=(("Location", f"{other.url}/x"),)))
-        with pytest.raises(BadAnswer, match="redirect"):
-            home.ask(_stop)
-        assert not other.heard
-
-
-def test_proxies_of_the_environment_are_ignored(
-    home: Home, guide: Guide, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with guide_server() as proxy:
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-            monkeypatch.setenv(name, proxy.url)
-        home.ask(_site)
-        assert not proxy.heard
-    assert len(guide.heard) == 1
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://www.solaxcloud.com",
-        "http://127.0.0.1.example.com",
-        "http://10.0.0.1",
-        "ftp://127.0.0.1",
-        "https://user:pass@www.solaxcloud.com",
-        "https://www.solaxcloud.com/?tokenId=1",
-        "https://www.solaxcloud.com/#x",
-        "https://",
-        "www.solaxcloud.com",
-        "",
-        "https://www.solaxcloud.com:port",
-    ],
-)
-def test_a_base_url_that_would_give_the_token_away_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="base_url"):
-        open_http(url, lambda: "")
-
-
-@pytest.mark.parametrize("url", ["https://www.solaxcloud.com", "http://localhost:1", "http://[::1]:1"])
-def test_https_and_the_loopback_are_allowed(url: str) -> None:
-    asyncio.run(open_http(url, lambda: "").aclose())
-
-
-def test_another_host_is_never_sent_the_token(guide: Guide, token: str) -> None:
-    async def run() -> None:
-        async with open_http("https://www.solaxcloud.com", lambda: token) as http:
-            for url in (guide.url, "https://www.solaxcloud.com:444/", "http://www.solaxcloud.com/"):
-                with pytest.raises(httpx.UnsupportedProtocol):
-                    await http.get(url)
-
-    asyncio.run(run())
-    assert not guide.heard
-
-
-def test_without_a_token_nothing_is_sent(guide: Guide, ledger: Ledger) -> None:
-    with pytest.raises(AuthError, match="no token"):
-        Home(guide.url, "", ledger).ask(_site)
-    assert not guide.heard
-    assert ledger.completed == [(1, Outcome.AUTH, None, None)]

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimizer.clock import SystemClock
-from optimizer.errors import AuthError, CloudError, ConfigError
+from optimizer.errors import CloudError, ConfigError
 from optimizer.solax.client import SolaxClient
 from optimizer.solax.redact import HIDDEN, Redactor
 from optimizer.solax.transport import open_http
@@ -156,20 +156,6 @@ def test_no_request_with_the_token_outlives_its_call(guide: Guide, token: str) -
             return [str(request.url) for request in requests]
 
     assert not any(leaks(url.encode()) for url in asyncio.run(run()))
-
-
-@pytest.mark.parametrize("trouble", [ConfigError("the token file is gone"), AuthError("no token")])
-def test_trouble_with_the_source_reaches_the_caller(guide: Guide, trouble: Exception) -> None:
-    def source() -> str:
-        raise trouble
-
-    async def run() -> None:
-        async with open_http(guide.url, source) as http:
-            await http.get("/x")
-
-    with pytest.raises(type(trouble), match=str(trouble)):
-        asyncio.run(run())
-    assert not guide.heard
 
 
 def test_closing_takes_the_log_filters_away(token: str) -> None:

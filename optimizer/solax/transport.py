@@ -96,7 +96,7 @@ class TokenTransport(httpx.AsyncBaseTransport):
         """Exchange one request.
 
         Raises:
-            AuthError: there is no token.
+            AuthError: there is no token, or it cannot be read.
             httpx.RequestError: the exchange failed, or the request was for somebody else.
 
         """
@@ -117,9 +117,7 @@ class TokenTransport(httpx.AsyncBaseTransport):
             return type(trouble)(self._redactor.text(str(trouble)))
 
     async def _signed_exchange(self, request: httpx.Request) -> httpx.Response:
-        token = self._token_source()
-        if not token:
-            raise AuthError("there is no token: see the cloud's API page, or use another transport")
+        token = self._token()
         self._redactor.learn(token)
         answer = await self._inner.handle_async_request(await _sign(request, token))
         try:
@@ -129,6 +127,16 @@ class TokenTransport(httpx.AsyncBaseTransport):
         # No Location, no cookie, no reason phrase: each could carry the token back into a log.
         headers = {name: answer.headers[name] for name in _LET_THROUGH if name in answer.headers}
         return httpx.Response(answer.status_code, headers=headers, content=self._redactor.body(body))
+
+    def _token(self) -> str:
+        try:
+            token = self._token_source()
+        except (ConfigError, OSError) as trouble:
+            # A file that is being replaced, or was taken away, must not end the service.
+            raise AuthError(f"no token: {trouble}") from trouble
+        if not token:
+            raise AuthError("no token: it is on the cloud's API page")
+        return token
 
     @override
     async def aclose(self) -> None:
