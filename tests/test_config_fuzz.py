@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.config import Settings, load_settings
+from optimizer.config.schema import Schema
 from optimizer.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -143,6 +144,16 @@ def test_broken_edits_are_refused_with_a_place_and_without_a_secret(
             for line in said.removeprefix(f"{tmp_path}/").replace(f"\n{tmp_path}/", "\n").splitlines():
                 assert PLACED.match(line), line
     assert refused >= 20
+
+
+def test_a_token_under_any_key_is_not_repeated(tmp_path: Path, token: str) -> None:
+    for key in Schema().all_keys():
+        table = ".".join(key.where[:-1])
+        header = f"[[{table}]]" if key.where[0] in {"charger", "roof"} else f"[{table}]"
+        above = "[[charger]]\n" if len(key.where) == 3 and key.where[0] == "charger" else ""
+        raw = f'{above}{header}\n{key.where[-1]} = "{token}"\n'.encode()
+        said = outcome(tmp_path / "edited.toml", raw, {})
+        assert isinstance(said, Settings) or token not in said, key.where
 
 
 @given(raw=st.binary(max_size=200))

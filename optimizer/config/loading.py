@@ -24,6 +24,7 @@ from optimizer.config.toml_file import TomlFile, read_toml
 from optimizer.config.words import file_name, is_secret
 from optimizer.errors import ConfigError
 
+_RELATIVE = " (names are relative to the configuration file's directory)"
 SEARCHED = (Path("config.toml"), Path("/etc/sunmode/config.toml"))
 
 
@@ -121,11 +122,11 @@ def _unreadable(settings: Settings) -> Iterator[dict[str, Any]]:
         try:
             read_secret(solax.token_file)
         except ConfigError as error:
-            yield _refusal(("solax", "token_file"), str(error))
+            yield _refusal(("solax", "token_file"), f"{error}{_RELATIVE}")
     if settings.is_virtual:
         for key, file in (("house", virtual.house), ("sessions", virtual.sessions)):
             if file is not None and not file.is_file():
-                yield _refusal(("virtual", key), f"{file_name(file)}: no such file")
+                yield _refusal(("virtual", key), f"no such file{_RELATIVE}")
 
 
 def _refusal(where: Where, text: str) -> dict[str, Any]:

@@ -60,11 +60,12 @@ def read_credentials(env: Mapping[str, str]) -> Overrides:
     path = Path(directory) / DELIMITER.join(CREDENTIAL)
     if not directory or not path.exists():
         return found
+    origin = f"credential file {path.name}"
     try:
         _put(found.values, CREDENTIAL, SecretStr(read_secret(path)))
-        found.origins[CREDENTIAL] = f"credential file {path.name}"
+        found.origins[CREDENTIAL] = origin
     except ConfigError as error:
-        found.refused.append(str(error))
+        found.refused.append(f"{origin}: {error}")
     return found
 
 

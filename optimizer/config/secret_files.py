@@ -1,4 +1,7 @@
-"""Reading a secret from a file; no message repeats what stands in it."""
+"""Reading a secret from a file.
+
+No message repeats what stands in it, nor the file's name: that may be the secret, put under the wrong key.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import stat
 from pathlib import Path
 
 from optimizer.config.kinds import LONGEST_TOKEN, fits_token
-from optimizer.config.words import file_name
 from optimizer.errors import ConfigError
 
 
@@ -21,12 +23,12 @@ def read_secret(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(LONGEST_TOKEN * 2)
     except OSError as error:
-        raise ConfigError(f"{file_name(path)}: {error.strerror or 'cannot be read'}") from error
+        raise ConfigError((error.strerror or "cannot be read").lower()) from None
+    except ValueError:
+        raise ConfigError("no name of a file") from None
     text = raw.removeprefix(b"\xef\xbb\xbf").decode("latin-1").strip()
     if not fits_token(text):
-        raise ConfigError(
-            f"{file_name(path)}: needs the token alone, on one line, {LONGEST_TOKEN} characters at most"
-        )
+        raise ConfigError(f"needs the token alone, on one line, {LONGEST_TOKEN} characters at most")
     return text
 
 

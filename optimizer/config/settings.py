@@ -16,7 +16,6 @@ from optimizer.config.goals import next_goal
 from optimizer.config.kinds import VIRTUAL, Complaint, refuse
 from optimizer.config.secret_files import others_may_read, read_secret
 from optimizer.config.strategies import StrategyChoice
-from optimizer.config.words import file_name
 from optimizer.domain import ChargerSpec, Goal, Strategy, Tariff
 from optimizer.errors import ConfigError
 
@@ -132,7 +131,10 @@ class Settings(BaseSettings):
         if self.solax.token is not None:
             return self.solax.token.get_secret_value()
         if self.solax.token_file is not None:
-            return read_secret(self.solax.token_file)
+            try:
+                return read_secret(self.solax.token_file)
+            except ConfigError as error:
+                raise ConfigError(f"solax.token_file: {error}") from None
         raise ConfigError(f"no token: give it by {WHERE_TOKENS_GO}")
 
     def charger_specs(self) -> tuple[ChargerSpec, ...]:
@@ -180,7 +182,7 @@ class Settings(BaseSettings):
             self.solax.telemetry_interval_s,
         )
         if file is not None and others_may_read(file):
-            yield f"{file_name(file)}: other users of this machine can read the token (chmod 600 cures it)"
+            yield "solax.token_file: other users of this machine can read the token (chmod 600 cures it)"
         if fresh_s <= interval_s:
             yield (
                 f"control.fresh_s ({fresh_s:g}) is no more than solax.telemetry_interval_s ({interval_s:g}); "
