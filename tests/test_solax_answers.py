@@ -143,19 +143,17 @@ def test_numbers_come_in_many_ways(raw: object, expected: float | None) -> None:
     assert number(raw) == expected
 
 
+KNOWN = {"chargerStatus": 2, "chargingMode": 1, "chargeEnergy": 4.2}
+
+
 @pytest.mark.parametrize(
     "result",
     [
         {"chargerStatus": 2, "chargingMode": 1, "chargingPower": 3363.0, "chargeEnergy": 4.2},
         {"chargerStatus": 2, "chargingMode": 1, "ChargingPower": 3363, "chargeEnergy": "4.2"},
         {"CHARGERSTATUS": "2", "chargingmode": 1.0, "chargingPower": "3363", "chargeEnergy": 4.2, "x": []},
-        {
-            "chargerStatus": 2,
-            "chargingMode": 1,
-            "ChargingPower": None,
-            "chargingPower": 3363,
-            "chargeEnergy": 4.2,
-        },
+        KNOWN | {"ChargingPower": None, "chargingPower": 3363},
+        KNOWN | {"chargingPower": 3363, "ChargingPower": None},
         '{"chargerStatus": 2, "chargingMode": 1, "chargingPower": 3363, "chargeEnergy": 4.2}',
     ],
 )
