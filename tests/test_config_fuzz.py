@@ -133,7 +133,7 @@ def test_broken_edits_are_refused_with_a_place_and_without_a_secret(
 ) -> None:
     rng = random.Random(seed)  # noqa: S311 - mutations, not secrets
     refused = 0
-    for _ in range(40):
+    for _ in range(30):
         lines = SHIPPED.split("\n")
         for _ in range(rng.choice((1, 1, 2, 4))):
             rng.choice(EDITS)(lines, rng, token)
@@ -143,7 +143,7 @@ def test_broken_edits_are_refused_with_a_place_and_without_a_secret(
             assert token not in said
             for line in said.removeprefix(f"{tmp_path}/").replace(f"\n{tmp_path}/", "\n").splitlines():
                 assert PLACED.match(line), line
-    assert refused >= 20
+    assert refused >= 15
 
 
 def test_a_token_under_any_key_is_not_repeated(tmp_path: Path, token: str) -> None:
@@ -157,7 +157,7 @@ def test_a_token_under_any_key_is_not_repeated(tmp_path: Path, token: str) -> No
 
 
 @given(raw=st.binary(max_size=200))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     said = outcome(tmp_path_factory.mktemp("fuzz") / "edited.toml", raw, {})
     assert isinstance(said, Settings) or "edited.toml" in said
@@ -176,9 +176,9 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
             "X",
         ]
     ),
-    value=st.text(max_size=40) | st.sampled_from(ODD_VALUES),
+    value=st.text(max_size=40) | st.sampled_from((*ODD_VALUES, "\udcff")),
 )
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_any_variable_is_taken_or_refused_by_its_name(name: str, value: str) -> None:
     try:
         load_settings(None, {f"SUNMODE_{name}": value})
