@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import resource
 import signal
 import socket
@@ -199,15 +200,17 @@ def test_a_dripping_body_is_given_up() -> None:
     _with(test, body_deadline_s=0.2)
 
 
-def test_a_body_that_breaks_off_is_no_event() -> None:
+def test_a_body_that_breaks_off_is_no_event_and_no_news(caplog: pytest.LogCaptureFixture) -> None:
     async def test(served: Served) -> None:
         _, writer = await served.send(_head(PATH, 100) + b'{"rspType"')
+        await asyncio.sleep(0.05)
         writer.close()
         await writer.wait_closed()
         assert (await served.post("/healthz", b"", "GET")).status_code == 200
         assert not served.events
 
     _with(test)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_sockets_that_ask_for_nothing_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
