@@ -58,6 +58,11 @@ def test_the_guides_broken_text_is_understood() -> None:
     assert parse_callback(THE_GUIDES_OWN.encode(), NOON) == expected
 
 
+def test_the_first_mention_of_a_field_counts_in_broken_text() -> None:
+    broken = THE_GUIDES_OWN + '"code": "2", "rspType": 3, "failureList": ["OTHER"]'
+    assert parse_callback(broken.encode(), NOON) == parse_callback(THE_GUIDES_OWN.encode(), NOON)
+
+
 SENT = {"success": False, "rspType": 1, "taskId": TASK, "code": "1"}
 
 
