@@ -105,7 +105,8 @@ def test_a_row_tells_the_whole_story_of_a_call(tmp_path: Path) -> None:
     virtual(main)
     with closing(sqlite3.connect(tmp_path / "log.db")) as conn:
         row = conn.execute(
-            "SELECT endpoint, subject, toward_safety, reserved_at, completed_at, outcome, http_status, code, ms"
+            "SELECT endpoint, subject, toward_safety, reserved_at, completed_at,"
+            " outcome, http_status, code, ms"
             " FROM call"
         ).fetchone()
     assert row == (
