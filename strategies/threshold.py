@@ -8,8 +8,9 @@ it hardly, and a short dip drains it instead of resetting it.
 
 Bands are factors of what this charger needs (`green_floor_w`, `eco_floor_w`, `max_power_w`), so that one
 setting fits one phase and three.  GREEN goes on below its floor, for it regulates itself within seconds and
-waits at 0 W: a charger that is in GREEN early misses nothing.  ECO and FAST by surplus are off as shipped:
-above its floor GREEN draws the same, and only they import when a cloud comes.
+waits at 0 W: a charger that is in GREEN early misses nothing.  ECO steps in where the surplus is nearly
+enough or comes and goes: a bit of import then makes the rest of the sun usable.  FAST by surplus is off as
+shipped: there ECO draws the same, and only FAST goes on importing in full when a cloud comes.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class ThresholdParams:
     """Parameters of `threshold`; a start must not lie below its stop.
 
     Raises:
-        ValueError: a band is upside down or half given, or the idle mode draws from the grid.
+        ValueError: a band is upside down, or the idle mode draws from the grid.
 
     """
 
@@ -76,18 +77,18 @@ class ThresholdParams:
         default=0.5, metadata=_doc("GREEN from this share of its floor on (floor = gear x phases x 230 V)")
     )
     green_stop_factor: Factor = field(default=0.2, metadata=_doc("GREEN ends below this share of its floor"))
-    eco_start_factor: Factor | None = field(
-        default=None, metadata=_doc("ECO from this share of its floor on; leave out to do without ECO")
+    eco_by_surplus: bool = field(
+        default=True, metadata=_doc("let the grid fill up a surplus that is nearly enough, with ECO")
     )
-    eco_stop_factor: Factor | None = field(
-        default=None, metadata=_doc("ECO ends below this share of its floor")
+    eco_start_factor: Factor = field(
+        default=0.8, metadata=_doc("ECO from this share of its floor on (floor = gear x phases x 230 V)")
     )
-    fast_start_factor: Factor | None = field(
-        default=None, metadata=_doc("FAST from this share of full power on; leave out to keep it for goals")
+    eco_stop_factor: Factor = field(default=0.5, metadata=_doc("ECO ends below this share of its floor"))
+    fast_by_surplus: bool = field(
+        default=False, metadata=_doc("use FAST for a large surplus too, not only for goals")
     )
-    fast_stop_factor: Factor | None = field(
-        default=None, metadata=_doc("FAST ends below this share of full power")
-    )
+    fast_start_factor: Factor = field(default=1.0, metadata=_doc("FAST from this share of full power on"))
+    fast_stop_factor: Factor = field(default=0.8, metadata=_doc("FAST ends below this share of full power"))
     start_delay_s: DelayS = field(default=120.0, metadata=_doc("a band goes on after this long in surplus"))
     stop_delay_s: DelayS = field(default=300.0, metadata=_doc("a band goes off after this long without"))
     full_rate_w: PowerW = field(
@@ -107,9 +108,7 @@ class ThresholdParams:
     def __post_init__(self) -> None:
         for name in ("green", "eco", "fast"):
             start, stop = getattr(self, f"{name}_start_factor"), getattr(self, f"{name}_stop_factor")
-            if (start is None) != (stop is None):
-                raise ValueError(f"{name}_start_factor and {name}_stop_factor: give both or neither")
-            if start is not None and start < stop:
+            if start < stop:
                 raise ValueError(f"{name}_start_factor {start} is below {name}_stop_factor {stop}")
         if self.idle_mode.draws_from_grid:
             raise ValueError(f"idle_mode {self.idle_mode.name} draws from the grid: stop or green would do")
@@ -162,16 +161,14 @@ def highest(green: float, eco: float, fast: float, idle_mode: int) -> tuple[int,
 def bands_w(params: ThresholdParams, charger: ChargerSpec) -> Bands:
     """Return the bands for this charger, in W."""
 
-    def edge_w(factor: float | None, unit_w: float) -> float:
-        return math.inf if factor is None else factor * unit_w
+    def edges_w(used: bool, start: float, stop: float, unit_w: float) -> tuple[float, float]:
+        return (start * unit_w, stop * unit_w) if used else (math.inf, math.inf)
 
+    p = params
     return Bands(
-        edge_w(params.green_start_factor, charger.green_floor_w),
-        edge_w(params.green_stop_factor, charger.green_floor_w),
-        edge_w(params.eco_start_factor, charger.eco_floor_w),
-        edge_w(params.eco_stop_factor, charger.eco_floor_w),
-        edge_w(params.fast_start_factor, charger.max_power_w),
-        edge_w(params.fast_stop_factor, charger.max_power_w),
+        *edges_w(True, p.green_start_factor, p.green_stop_factor, charger.green_floor_w),
+        *edges_w(p.eco_by_surplus, p.eco_start_factor, p.eco_stop_factor, charger.eco_floor_w),
+        *edges_w(p.fast_by_surplus, p.fast_start_factor, p.fast_stop_factor, charger.max_power_w),
     )
 
 
@@ -263,8 +260,8 @@ def _remembered(situation: Situation, params: ThresholdParams) -> Memory:
         return green, green_s, eco, eco_s, fast, fast_s, serving
     rank = Mode.STOP.draw_rank if situation.mode is None else situation.mode.draw_rank
     green = float(rank >= Mode.GREEN.draw_rank)
-    eco = float(rank >= Mode.ECO.draw_rank and params.eco_start_factor is not None)
-    fast = float(rank >= Mode.FAST.draw_rank and params.fast_start_factor is not None)
+    eco = float(rank >= Mode.ECO.draw_rank and params.eco_by_surplus)
+    fast = float(rank >= Mode.FAST.draw_rank and params.fast_by_surplus)
     return green, 0.0, eco, 0.0, fast, 0.0, float(rank >= Mode.FAST.draw_rank)
 
 

@@ -24,7 +24,9 @@ from strategies.threshold import Law, Threshold, ThresholdParams, band, integrat
 STOP, FAST, ECO, GREEN = Mode
 NOW = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 CHARGER = ChargerSpec("home", "C1")
+GREEN_ONLY = ThresholdParams(eco_by_surplus=False)
 ALL_BANDS = ThresholdParams(
+    fast_by_surplus=True,
     eco_start_factor=1.2,
     eco_stop_factor=0.8,
     fast_start_factor=0.9,
@@ -113,9 +115,14 @@ def test_the_same_bands_fit_a_three_phase_charger(surplus_w: float, mode: Mode) 
     assert modes[-1] is mode
 
 
-def test_as_shipped_surplus_alone_never_imports() -> None:
-    modes, _ = _modes(Threshold(ThresholdParams()), [20_000.0] * 30)
+def test_without_eco_surplus_alone_never_imports() -> None:
+    modes, _ = _modes(Threshold(GREEN_ONLY), [20_000.0] * 30)
     assert set(modes) == {STOP, GREEN}
+
+
+def test_as_shipped_fast_is_kept_for_goals() -> None:
+    modes, _ = _modes(Threshold(ThresholdParams()), [20_000.0] * 30)
+    assert set(modes) == {STOP, ECO}
 
 
 def test_a_start_waits_for_its_delay() -> None:
@@ -137,24 +144,24 @@ def test_a_short_dip_drains_the_start_delay_and_does_not_reset_it() -> None:
 
 
 def test_a_cloud_shorter_than_the_stop_delay_stops_nothing() -> None:
-    modes, _ = _modes(Threshold(ThresholdParams()), [2000.0] * 5 + [0.0] * 4 + [2000.0] * 5)
+    modes, _ = _modes(Threshold(GREEN_ONLY), [2000.0] * 5 + [0.0] * 4 + [2000.0] * 5)
     assert modes[3:] == [GREEN] * 11
 
 
 def test_dusk_ends_green() -> None:
-    modes, proposal = _modes(Threshold(ThresholdParams()), [2000.0] * 5 + [0.0] * 8)
+    modes, proposal = _modes(Threshold(GREEN_ONLY), [2000.0] * 5 + [0.0] * 8)
     assert modes[-1] is STOP
     assert str(proposal.reason) == "STOP at 0 W surplus; next change above 690 W for 120 s"
 
 
 def test_the_sentence_tells_what_would_change_the_mode() -> None:
-    _, proposal = _modes(Threshold(ThresholdParams()), [2000.0] * 5 + [0.0])
+    _, proposal = _modes(Threshold(GREEN_ONLY), [2000.0] * 5 + [0.0])
     assert proposal.reason.code == "threshold.surplus"
     assert str(proposal.reason) == "GREEN at 0 W surplus; next change below 276 W for 245 s"
 
 
 def test_an_unknown_surplus_holds_what_is_on() -> None:
-    modes, proposal = _modes(Threshold(ThresholdParams()), [2000.0] * 5 + [None] * 60)
+    modes, proposal = _modes(Threshold(GREEN_ONLY), [2000.0] * 5 + [None] * 60)
     assert set(modes[3:]) == {GREEN}
     assert str(proposal.reason) == "the surplus is not known, so GREEN goes on"
 
@@ -180,7 +187,7 @@ def test_after_a_start_the_charger_goes_on_as_it_was_found(mode: Mode | None, ke
 
 
 def test_a_mode_found_on_that_has_no_band_falls_back_to_the_next() -> None:
-    assert Threshold(ThresholdParams()).propose(replace(SITUATION, mode=FAST)).mode is GREEN
+    assert Threshold(GREEN_ONLY).propose(replace(SITUATION, mode=FAST)).mode is GREEN
 
 
 def _due(in_h: float, energy_kwh: float) -> Situation:
@@ -229,8 +236,8 @@ def test_a_goal_is_served_while_the_surplus_is_unknown() -> None:
     ("wrong", "said"),
     [
         ({"green_start_factor": 0.1}, "green_start_factor 0.1 is below green_stop_factor 0.2"),
-        ({"eco_start_factor": 1.0}, "eco_start_factor and eco_stop_factor: give both or neither"),
-        ({"fast_stop_factor": 1.0}, "fast_start_factor and fast_stop_factor: give both or neither"),
+        ({"eco_stop_factor": 1.0}, "eco_start_factor 0.8 is below eco_stop_factor 1.0"),
+        ({"fast_start_factor": 0.5}, "fast_start_factor 0.5 is below fast_stop_factor 0.8"),
         ({"idle_mode": ECO}, "idle_mode ECO draws from the grid: stop or green would do"),
     ],
 )
@@ -246,20 +253,7 @@ def test_equal_situations_give_equal_proposals(surpluses_w: list[float | None]) 
 
 @given(st.lists(st.floats(-9000, 20_000), min_size=2, max_size=60))
 def test_a_band_does_not_change_faster_than_its_delays(surpluses_w: list[float]) -> None:
-    modes, _ = _modes(
-        Threshold(
-            replace(
-                ALL_BANDS,
-                eco_start_factor=None,
-                eco_stop_factor=None,
-                fast_start_factor=None,
-                fast_stop_factor=None,
-                start_delay_s=300.0,
-                stop_delay_s=300.0,
-            )
-        ),
-        surpluses_w,
-    )
+    modes, _ = _modes(Threshold(replace(GREEN_ONLY, start_delay_s=300.0)), surpluses_w)
     changes = [i for i in range(1, len(modes)) if modes[i] is not modes[i - 1]]
     assert all(two - one >= 5 for one, two in zip([-1, *changes], changes, strict=False))
 
