@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import httpx
@@ -17,7 +17,6 @@ from optimizer.config import Settings
 from optimizer.control.budget import Limits
 from optimizer.control.guards import GuardPolicy
 from optimizer.control.polling import PollPolicy
-from optimizer.domain import Mode
 from optimizer.runtime.calendar import Calendar, Job, OnFailure, SystemCalendar, cron
 from optimizer.runtime.commander import Commander
 from optimizer.runtime.cycle import Cycle, Parts, first_of
@@ -64,7 +63,6 @@ class Ports:
 def rules_from(settings: Settings, *, dry_run: bool = False) -> Rules:
     """Return what the owner has settled, in the words of the core."""
     control, battery = settings.control, settings.battery
-    dwell = control.dwell_s
     return Rules(
         chargers=settings.charger_specs(),
         tariff=settings.flat_tariff(),
@@ -73,7 +71,7 @@ def rules_from(settings: Settings, *, dry_run: bool = False) -> Rules:
             stale_s=control.stale_s,
             lease_s=control.lease_s,
             green_commissioned=control.green_commissioned,
-            dwell_s={mode: getattr(dwell, mode.name.lower()) for mode in Mode},
+            dwell_s=control.dwell_s.by_mode(),
             max_changes_per_day=control.max_changes_per_day,
             switch_cost_eur=control.switch_cost_eur,
         ),
@@ -155,6 +153,10 @@ class Service:
         self.store.event("start", f"sunmode starts with {self.strategy.name}")
         self._ports.notifier.ready()
 
+    def forbid_grid_modes(self) -> None:
+        """Give no lease for FAST and ECO, whatever the data says; to be called before `start`."""
+        self.rules = replace(self.rules, guard=replace(self.rules.guard, lease_s=0.0))
+
     async def run(self, stop: asyncio.Event) -> None:
         """Cycle until `stop` is set; what is not expected to happen comes out as an exception."""
         await self.cycle.run(stop)
@@ -164,9 +166,13 @@ class Service:
         self._ports.notifier.stopping()
         if self.settings.control.stop_mode == "resting" and not self.rules.dry_run:
             await first_of(self.cycle.rest_all(), self._ports.clock.sleep(STOP_S))
-        self._recorder.drain(self._ports.clock.now())
+        self.settle()
         self.store.event("stop", "sunmode stops")
         await self.close()
+
+    def settle(self) -> None:
+        """Account for all energy up to now."""
+        self._recorder.drain(self._ports.clock.now())
 
     async def close(self) -> None:
         """Close what is open, whatever the state."""
@@ -179,7 +185,7 @@ class Service:
             http,
             self.store.ledger,
             self._ports.clock,
-            inverter=settings.solax.inverter or "VIRTUALINV",
+            inverter=settings.inverter,
             callback_url=await self._listen(),
             call_timeout_s=settings.solax.call_timeout_s,
             status_map=settings.solax.status_map,
@@ -226,7 +232,7 @@ class Service:
         ]
 
     async def _settle(self) -> None:
-        self._recorder.drain(self._ports.clock.now())
+        self.settle()
 
     async def _prune(self) -> None:
         now = self._ports.clock.now()

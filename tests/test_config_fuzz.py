@@ -172,7 +172,7 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
             "ROOF",
             "LOG__LEVEL",
             "STRATEGY__NAME",
-            "VIRTUAL__START",
+            "VIRTUAL__SEED",
             "X",
         ]
     ),

@@ -55,7 +55,6 @@ def test_the_shipped_file_is_a_virtual_home_that_runs() -> None:
     assert settings.is_virtual
     assert settings.build_strategy().name == "threshold"
     assert settings.virtual.house == ROOT / "data/samples/house_ohrberg_2019.parquet"
-    assert settings.virtual_start() == datetime(2019, 7, 2, 2, tzinfo=UTC)
 
 
 def test_the_commented_lines_of_the_shipped_file_are_right_too(tmp_path: Path, token: str) -> None:
@@ -185,12 +184,6 @@ def test_goals_belong_to_a_charger(tmp_path: Path) -> None:
         settings.goal_for("c", datetime(2026, 11, 22, 12, tzinfo=UTC))
 
 
-def test_the_start_with_an_offset_is_taken_as_it_says(tmp_path: Path) -> None:
-    settings = load(tmp_path, "[virtual]\nstart = 2019-07-02T04:00:00+05:30\n")
-    assert settings.virtual_start() == datetime(2019, 7, 1, 22, 30, tzinfo=UTC)
-    assert Settings().virtual_start() is None
-
-
 # --- the environment and credential files ---
 
 
@@ -218,7 +211,6 @@ def test_variables_reach_every_kind_of_key(tmp_path: Path) -> None:
         SUNMODE_STORE__PATH="other.db",
         SUNMODE_CHARGER='[{ name = "x", phases = 3 }]',
         SUNMODE_STRATEGY__THRESHOLD__STOP_DELAY_S="42",
-        SUNMODE_VIRTUAL__START="2020-01-01T00:00:00Z",
         SUNMODE_CONFIG="elsewhere.toml",
         SUNMODE_REAL_DATA="/data",
         UNRELATED="x",
@@ -230,7 +222,6 @@ def test_variables_reach_every_kind_of_key(tmp_path: Path) -> None:
     assert settings.store.path == tmp_path / "other.db"
     assert settings.charger_specs()[0].phases == 3
     assert settings.strategy.tables["threshold"].stop_delay_s == 42
-    assert settings.virtual_start() == datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def test_the_process_environment_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,8 +417,8 @@ REFUSED = [
         'config.toml:2: strategy.fixed.mode: \'gren\' is not one of "stop", "fast", "eco", "green"; did',
     ),
     (
-        "[virtual]\nstart = 2019-01-01",
-        "config.toml:2: virtual.start: needs a date and time like 2019-05-14T04:00:00, not a date alone",
+        "[virtual]\nseed = 2019-01-01",
+        "config.toml:2: virtual.seed: needs a whole number (0 to 9223372036854775807), not a date alone",
     ),
     ("[virtual]\nhouse = ''", "config.toml:2: virtual.house: is empty; leave the key out instead"),
     ("[virtual]\nhouse = 'x.parquet'", "config.toml:2: virtual.house: no such file (names are relative to"),

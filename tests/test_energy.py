@@ -27,7 +27,7 @@ Sample = tuple[SitePowers | None, Mapping[str, ChargerSample]]
 
 power_w = st.floats(0, 20_000)
 signed_w = st.floats(-15_000, 15_000)
-sites = st.builds(SitePowers, pv_w=power_w, grid_w=signed_w, battery_w=signed_w)
+sites = st.builds(SitePowers, pv_w=power_w, base_load_w=signed_w, battery_w=signed_w)
 samples = st.tuples(
     st.one_of(st.none(), sites),
     st.dictionaries(
@@ -63,25 +63,38 @@ def total(sums: Mapping[tuple[datetime, str | None], EnergyRow], charger: str | 
 
 
 @pytest.mark.parametrize(
-    ("pv_w", "grid_w", "battery_w", "ev_w", "base_load_w", "solar_w"),
+    ("pv_w", "base_load_w", "ev_w", "solar_w"),
     [
-        (5000, -1000, 0, 3000, 1000, 3000),  # sun for all and some left
-        (3000, 1000, 0, 3000, 1000, 2000),  # the grid fills the gap
-        (0, 8000, 0, 7000, 1000, 0),  # night
-        (3000, 0, 1000, 3000, 1000, 2000),  # the home battery is not sun
-        (5000, 0, -2000, 2000, 1000, 2000),  # the home battery takes the rest
-        (500, 500, 0, 0, 1000, 0),  # no car
-        (1000, 0, 0, 1500, -500, 1500),  # asynchronous meters: never more sun than the car took
+        (5000, 1000, 3000, 3000),  # sun for all and some left
+        (3000, 1000, 3000, 2000),  # something else fills the gap
+        (0, 1000, 7000, 0),  # night
+        (500, 1000, 0, 0),  # no car
+        (1000, -500, 1500, 1500),  # a second inverter feeds in
+        (1000, -5000, 1500, 1500),  # never more sun than the car took
     ],
 )
 def test_the_base_load_comes_first_out_of_the_sun(
-    pv_w: float, grid_w: float, battery_w: float, ev_w: float, base_load_w: float, solar_w: float
+    pv_w: float, base_load_w: float, ev_w: float, solar_w: float
 ) -> None:
-    assert solar_share_w(pv_w, grid_w, battery_w, ev_w) == (base_load_w, solar_w)
+    assert solar_share_w(pv_w, base_load_w, ev_w) == solar_w
+
+
+def test_the_exchange_with_the_grid_follows_the_car() -> None:
+    site = SitePowers(pv_w=4000, base_load_w=1000, battery_w=0)
+    sums = run(
+        [
+            (0, (site, {"west": ChargerSample(0)})),
+            (600, (None, {"west": ChargerSample(6000)})),
+            (300, (None, {})),
+        ]
+    )
+    house = total(sums, None)
+    assert house.export_kwh == pytest.approx(3.0 / 6)
+    assert house.import_kwh == pytest.approx(3.0 / 12)
 
 
 def test_an_hour_of_constant_power_fills_four_quarter_hours() -> None:
-    site, chargers = SitePowers(5000, -1000, 0), {"west": ChargerSample(3000)}
+    site, chargers = SitePowers(5000, 1000, 0), {"west": ChargerSample(3000)}
     sums = run([(0, (site, chargers))] + [(300, (site, chargers))] * 12)
     assert len([key for key in sums if key[1] is None]) == 4
     house, west = total(sums, None), total(sums, "west")
@@ -94,7 +107,7 @@ def test_an_hour_of_constant_power_fills_four_quarter_hours() -> None:
 
 
 def test_several_cars_share_the_sun_by_their_power() -> None:
-    site = SitePowers(pv_w=4000, grid_w=3000, battery_w=0)
+    site = SitePowers(pv_w=4000, base_load_w=1000, battery_w=0)
     sums = run([(0, (site, {"west": ChargerSample(4000), "east": ChargerSample(2000)})), (600, (None, {}))])
     west, east = total(sums, "west"), total(sums, "east")
     assert west.ev_solar_kwh == pytest.approx(2 * east.ev_solar_kwh)
@@ -103,7 +116,7 @@ def test_several_cars_share_the_sun_by_their_power() -> None:
 
 def test_the_price_is_that_of_the_quarter_hour() -> None:
     tariff = Tariff(0.20, 0.08, (PriceStep(START + timedelta(minutes=15), 0.40),))
-    site = SitePowers(0, 4000, 0)
+    site = SitePowers(0, 0, 0)
     sums = run(
         [(0, (site, {"west": ChargerSample(4000)})), (900, (site, {})), (900, (None, {}))], tariff=tariff
     )
@@ -187,7 +200,7 @@ def test_energy_is_conserved_and_every_second_is_known_or_missing(history: list[
     )
 )
 def test_the_session_counter_wins_over_integrated_power(history: list[tuple[int, float, float]]) -> None:
-    site = SitePowers(6000, 500, 0)
+    site = SitePowers(6000, 3500, 0)
     counter_kwh, story = 2.0, [(0.0, (site, {"west": ChargerSample(3000, 2.0)}))]
     for seconds, added_kwh, ev_w in history:
         counter_kwh += added_kwh
@@ -197,11 +210,12 @@ def test_the_session_counter_wins_over_integrated_power(history: list[tuple[int,
     sums = run(story)
     west, house = total(sums, "west"), total(sums, None)
     assert west.ev_kwh == pytest.approx(counter_kwh - 2.0)
-    assert house.pv_kwh + house.import_kwh == pytest.approx(house.base_load_kwh + west.ev_kwh)
+    used_kwh = house.base_load_kwh + west.ev_kwh
+    assert house.pv_kwh + house.import_kwh == pytest.approx(used_kwh + house.export_kwh)
 
 
 def test_a_coarse_counter_does_not_distort_the_quarter_hours() -> None:
-    site = SitePowers(pv_w=2500, grid_w=0, battery_w=0)
+    site = SitePowers(pv_w=2500, base_load_w=1000, battery_w=0)
     story = [(0.0, (site, {"west": ChargerSample(1500, 0.0)}))]
     for minute in range(1, 61):
         counter_kwh = int(1.5 * minute / 60 * 10 + 1e-9) / 10
@@ -214,7 +228,7 @@ def test_a_coarse_counter_does_not_distort_the_quarter_hours() -> None:
 
 
 def test_a_counter_that_falls_begins_a_new_session() -> None:
-    site = SitePowers(0, 3000, 0)
+    site = SitePowers(0, 0, 0)
     sums = run(
         [
             (0, (site, {"west": ChargerSample(3000, 7.0)})),
@@ -234,7 +248,7 @@ def test_what_a_known_session_took_while_nobody_looked_is_counted_as_grid() -> N
 
 
 def test_a_late_counter_yields_rows_for_quarter_hours_that_were_told() -> None:
-    site = SitePowers(0, 3000, 0)
+    site = SitePowers(0, 0, 0)
     meter, told = EnergyMeter(START), []
     for minutes, counter_kwh in ((0, 1.0), (10, 1.0), (20, 1.0), (30, 1.8)):
         now = START + timedelta(minutes=minutes)

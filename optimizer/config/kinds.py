@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -175,7 +174,6 @@ Line = Annotated[str, Strict(), StringConstraints(min_length=1, max_length=100),
 Word = Annotated[str, Strict(), StringConstraints(max_length=100), AfterValidator(_one_word)]
 Secret = Annotated[SecretStr, AfterValidator(lambda s: SecretStr(_ascii_secret(s.get_secret_value())))]
 FilePath = Annotated[Path, BeforeValidator(_not_empty)]
-Moment = Annotated[datetime, Strict()]
 Zone = Annotated[str, Strict(), AfterValidator(_zone)]
 TimeOfDay = Annotated[str, Strict(), AfterValidator(_time_of_day)]
 CloudUrl = Annotated[str, Strict(), AfterValidator(_cloud_url)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from enum import Enum
 from functools import cached_property
 from pathlib import PurePath
@@ -126,7 +125,6 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "true or false"),
     (int, "a whole number"),
     (float, "a number"),
-    (datetime, "a date and time like 2019-05-14T04:00:00"),
     (SecretStr, "text"),
     (PurePath, "the name of a file in quotes"),
     (str, "text in quotes"),

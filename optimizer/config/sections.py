@@ -19,7 +19,6 @@ from optimizer.config.kinds import (
     FilePath,
     Flag,
     Line,
-    Moment,
     Real,
     Secret,
     Section,
@@ -141,7 +140,8 @@ class Charger(Section):
     name: Word = Field("garage", description="Your word for it; unique.")
     serial: Word | None = Field(
         None,
-        description="Serial number on the charger's label (and in the SolaX app); needed for a real charger.",
+        description="The charger's registration number, as the SolaX app and its device page show it (not the "
+        "long serial number on the housing); needed for a real charger.",
     )
     phases: Annotated[Literal[1, 3], WholeChoice] = Field(1, description="Phases it charges on: X1 1, X3 3.")
     max_current_a: Real = Field(32, ge=6, le=40, description="Highest current per phase, A: what FAST draws.")
@@ -322,10 +322,6 @@ class Virtual(Section):
         description="CSV file with arrival, departure, energy_kwh; relative to the configuration file.",
     )
     pv_scale: Real = Field(1, gt=0, le=100, description="Factor on the file's PV power.")
-    start: Moment | None = Field(
-        None,
-        description="Date and time of the first moment, like 2019-05-14T04:00:00; in the site's zone.",
-    )
     seed: Whole = Field(1, ge=0, le=2**63 - 1, description="Equal seeds give equal lives.")
     battery_soc: Real = Field(0.5, ge=0, le=1, description="State of charge the home battery begins with.")
     charger_telemetry_s: Real = Field(

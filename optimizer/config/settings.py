@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -22,6 +22,8 @@ from optimizer.errors import ConfigError
 WHERE_TOKENS_GO = (
     "SUNMODE_SOLAX__TOKEN in the environment, solax.token_file, or the credential file solax__token"
 )
+
+VIRTUAL_INVERTER = "VIRTUALINV"
 
 _FILES = (
     ("solax", "token_file"),
@@ -108,13 +110,18 @@ class Settings(BaseSettings):
             if charger.serial is None:
                 yield Complaint(
                     ("charger", index, "serial"),
-                    "missing: the serial number on the charger's label, also shown in the SolaX app",
+                    "missing: the charger's registration number, shown in the SolaX app and on its device page",
                 )
 
     @property
     def is_virtual(self) -> bool:
         """Whether the built-in home is served, and no cloud called."""
         return self.solax.base_url == VIRTUAL
+
+    @property
+    def inverter(self) -> str:
+        """The registration number of the inverter's dongle; the virtual home has one of its own."""
+        return self.solax.inverter or VIRTUAL_INVERTER
 
     @property
     def zone(self) -> ZoneInfo:
@@ -163,13 +170,6 @@ class Settings(BaseSettings):
     def build_strategy(self) -> Strategy:
         """Return the chosen strategy with its parameters."""
         return self.strategy.build()
-
-    def virtual_start(self) -> datetime | None:
-        """Return the virtual home's first moment, aware UTC; None leaves it to the caller."""
-        start = self.virtual.start
-        if start is None:
-            return None
-        return (start if start.tzinfo else start.replace(tzinfo=self.zone)).astimezone(UTC)
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is allowed but unwise, one sentence each."""

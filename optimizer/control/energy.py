@@ -26,11 +26,19 @@ _W_PER_KW = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class SitePowers:
-    """One complete sample of the house, in the signs of `optimizer.domain`."""
+    """One sample of the house without its cars, in the signs of `optimizer.domain`.
+
+    The exchange with the grid follows from these and what the cars draw: between two samples the cars change
+    their power far more often than the house, and they are read more often, too.
+    """
 
     pv_w: float
-    grid_w: float
+    base_load_w: float
     battery_w: float
+
+    def grid_w(self, ev_w: float) -> float:
+        """Return the exchange with the grid while the cars draw `ev_w`."""
+        return self.base_load_w + ev_w - self.pv_w - self.battery_w
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +143,12 @@ class EnergyMeter:
         return replace(self, chargers={**self.chargers, charger: state})
 
 
-def solar_share_w(pv_w: float, grid_w: float, battery_w: float, ev_w: float) -> tuple[float, float]:
-    """Return the base load and the part of `ev_w` that the sun gave, W: `min(ev, max(0, pv - base load))`.
+def solar_share_w(pv_w: float, base_load_w: float, ev_w: float) -> float:
+    """Return the part of `ev_w` that the sun gave, W: `min(ev, max(0, pv - base load))`.
 
     The base load comes first out of the sun; what the home battery gives to the car does not count as sun.
     """
-    base_load_w = pv_w + grid_w + battery_w - ev_w
-    return base_load_w, min(ev_w, max(0.0, pv_w - base_load_w))
+    return min(ev_w, max(0.0, pv_w - base_load_w))
 
 
 def slot_start_of(at: datetime) -> datetime:
@@ -220,21 +227,21 @@ def _add_house(rows: _Rows, slot: datetime, seconds: float, site: SitePowers | N
     if site is None:
         _add(rows, EnergyRow(slot, None, missing_s=seconds))
         return 0.0
-    base_load_w, solar_w = solar_share_w(site.pv_w, site.grid_w, site.battery_w, ev_w)
+    grid_w = site.grid_w(ev_w)
     _add(
         rows,
         EnergyRow(
             slot,
             None,
             pv_kwh=_kwh(site.pv_w, seconds),
-            base_load_kwh=_kwh(base_load_w, seconds),
-            import_kwh=_kwh(max(0.0, site.grid_w), seconds),
-            export_kwh=_kwh(max(0.0, -site.grid_w), seconds),
+            base_load_kwh=_kwh(site.base_load_w, seconds),
+            import_kwh=_kwh(max(0.0, grid_w), seconds),
+            export_kwh=_kwh(max(0.0, -grid_w), seconds),
             battery_charge_kwh=_kwh(max(0.0, -site.battery_w), seconds),
             battery_discharge_kwh=_kwh(max(0.0, site.battery_w), seconds),
         ),
     )
-    return solar_w
+    return solar_share_w(site.pv_w, site.base_load_w, ev_w)
 
 
 def _charger_row(slot: datetime, name: str, ev_kwh: float, solar_share: float, tariff: Tariff) -> EnergyRow:
@@ -291,7 +298,7 @@ def _counted(
 def _correct(
     state: _ChargerState, name: str, counted_kwh: float, integrated_kwh: float, tariff: Tariff, rows: _Rows
 ) -> None:
-    """Add the difference to each quarter hour since; the house's base load gives or takes it.
+    """Add the difference to each quarter hour since; the base load makes up for it.
 
     Where no power was known it is spread evenly over the time and, its origin being unknown, counts as grid.
     """

@@ -166,6 +166,8 @@ class Commander:
 
     def _alarm(self, view: ChargerView, decision: Decision) -> None:
         seen = "unknown" if view.mode is None else view.mode.name
-        message = f"{view.spec.name} does not obey: {decision.mode.name} was sent again and again, it is {seen}"
+        message = (
+            f"{view.spec.name} does not obey: {decision.mode.name} was sent again and again, it is {seen}"
+        )
         _log.error("charger does not obey", charger=view.spec.name, wanted=decision.mode.name, seen=seen)
         self._recorder.event("not_obeying", message, charger=view.spec.name, level="error")

@@ -151,7 +151,9 @@ class Decider:
             reason=ruling.reason or proposal.reason,
             proposed=Mode(proposal.mode),
             guard=ruling.guard,
-            lease_until=None if lease_s is None else situation.now + timedelta(seconds=lease_s - inputs.now_s),
+            lease_until=None
+            if lease_s is None
+            else situation.now + timedelta(seconds=lease_s - inputs.now_s),
             alternatives=proposal.alternatives,
         )
         return Deliberation(situation, proposal, inputs, decision)

@@ -1,4 +1,4 @@
-"""The owner's hand: modes set in the app, at the charger, or with `sunmode set`; automation waits meanwhile."""
+"""The owner's hand: modes set in the app, at the charger or by `sunmode set`; automation waits."""
 
 from __future__ import annotations
 

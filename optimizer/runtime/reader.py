@@ -126,7 +126,9 @@ class Reader:
             self._refuse(error)
         elif view.failures == _LOST_AFTER:
             _log.warning("lost", what=key, error=str(error))
-            self._recorder.event("lost", f"{key} cannot be read: {error}", charger=_charger(key), level="warning")
+            self._recorder.event(
+                "lost", f"{key} cannot be read: {error}", charger=_charger(key), level="warning"
+            )
         return not isinstance(error, AuthError)
 
     def _found(self, key: str, view: SiteView | ChargerView) -> None:

@@ -63,7 +63,14 @@ def inputs_of(one: Deliberation) -> dict[str, object]:
         "memory": situation.memory,
         "site": None
         if site is None
-        else [site.received_at.isoformat(), site.stamp, site.pv_w, site.grid_w, site.battery_w, site.battery_soc],
+        else [
+            site.received_at.isoformat(),
+            site.stamp,
+            site.pv_w,
+            site.grid_w,
+            site.battery_w,
+            site.battery_soc,
+        ],
         "goal": None if goal is None else [goal.deadline.isoformat(), goal.energy_kwh],
         "current": None if inputs.current is None else int(inputs.current),
         "fresh": None

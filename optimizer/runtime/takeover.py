@@ -1,4 +1,4 @@
-"""What a new run takes over from the one before: neither repeats nor forgets a command, nor rejuvenates data."""
+"""What a run takes over from the one before: no command is repeated or forgotten, no data gets younger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOLDS = frozenset({CommandState.CONFIRMED, CommandState.FAILED, CommandState.SU
 
 
 def take_over(world: World, past: Recovered, now: datetime, now_s: float) -> None:
-    """Fill the views from the log; every charger still counts as unread, so it is read before it is sent to."""
+    """Fill the views from the log; every charger is read before anything is sent to it."""
     if past.site is not None and past.stamp_age_s is not None:
         changed_at_s = now_s - past.stamp_age_s
         world.site.freshness = Freshness(past.site.stamp, changed_at_s, past.stamp_proven, past.site.grid_w)

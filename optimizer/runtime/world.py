@@ -171,7 +171,7 @@ class ChargerView:
             self.sent.popleft()
         self.unsettled_at_s = now_s
 
-    def ev_range_w(self, since_s: float, now_s: float) -> tuple[float, float]:
+    def ev_range_w(self, since_s: float) -> tuple[float, float]:
         """Return the least and the most the car may have drawn at some instant since `since_s`."""
         if self.reading is None or self.read_at_s is None:
             return 0.0, self.spec.max_power_w
@@ -219,7 +219,7 @@ class World:
         if site.sample is None:
             return
         since_s = max(now_s - self._interval_s, site.unseen_at_s or 0.0)
-        ranges = [view.ev_range_w(since_s, now_s) for view in self.chargers.values()]
+        ranges = [view.ev_range_w(since_s) for view in self.chargers.values()]
         site.estimate_from_sample(sum(low for low, _ in ranges), sum(high for _, high in ranges))
 
     def look_soon(self, names: Iterable[str], now_s: float) -> bool:
@@ -274,7 +274,10 @@ class World:
     def _target(name: str, view: ChargerView, activity: Activity) -> Target:
         pending_s = view.pursuit.sent_at_s if view.pursuit is not None else None
         return Target(
-            name, Subject.CHARGER, activity, view.tried_at_s, pending_since_s=pending_s, failures=view.failures
+            name,
+            Subject.CHARGER,
+            activity,
+            view.tried_at_s,
+            pending_since_s=pending_s,
+            failures=view.failures,
         )
-
-

@@ -183,6 +183,12 @@ class Ledger:
         self._breaker = after(self._breaker, outcome, now.s, retry_after_s, jitter)
         self._note_end(call_id, ticket, now.s)
 
+    @property
+    def slots_held(self) -> int:
+        """How many minute slots are taken now, as far as this process has seen."""
+        now_s = self._clock.monotonic_s()
+        return sum(free_s > now_s for free_s in (self._frees_s or {}).values())
+
     async def free_at_s(self, *, toward_safety: bool = False) -> float:
         """Return when a call could be reserved, on the monotonic clock, without taking the slot.
 

@@ -49,8 +49,9 @@ class Recovered:
     """All that must survive a restart.
 
     `interrupted` commands may or may not have reached the charger: read it before the first one is sent.
-    `stamp_age_s` is the time since the vendor's stamp was first seen, so that data does not become young
-    by a restart; `stamp_proven` tells whether it followed another within `watched_s`, so that it was new then.  `commands` holds those of the last 24 h, oldest first, `overrides` the newest first.
+    `stamp_age_s` is the time since the vendor's stamp was first seen, so that data does not become young by a
+    restart; `stamp_proven` tells whether it followed another within `watched_s`, so that it was new then.
+    `commands` holds those of the last 24 h, oldest first, `overrides` the newest first.
     """
 
     interrupted: tuple[PastCommand, ...]

@@ -1,0 +1,191 @@
+"""`sunmode status`, `why` and `export`: what the log says, for people and for programs; they only read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from optimizer.cli import config_option
+from optimizer.clock import SystemClock
+from optimizer.config import Settings
+from optimizer.config.loading import find_config, load_settings
+from optimizer.errors import InputError
+from optimizer.store.queries import LoggedDecision, Status, decision_at, export_parquet, last_status
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object, times in UTC.")
+@click.option("--quiet", is_flag=True, help="Print nothing; exit 1 if no cycle has ended lately.")
+@config_option
+def status_command(as_json: bool, quiet: bool, config_path: Path | None) -> None:
+    """Show what the service sees and does now."""
+    settings = _settings(config_path)
+    now = SystemClock().now()
+    status = last_status(settings.store.path, now)
+    if as_json:
+        click.echo(json.dumps(_document(status, settings, now), default=str))
+    elif not quiet:
+        for line in _lines(status, settings, now):
+            click.echo(line)
+    if quiet and not _is_alive(status, settings, now):
+        raise click.exceptions.Exit(1)
+
+
+@click.command("why")
+@click.argument("time", required=False)
+@config_option
+def why_command(time: str | None, config_path: Path | None) -> None:
+    """Explain the decision that holds now or held at TIME ("14:30", "2026-06-01 14:30", ISO with offset)."""
+    settings = _settings(config_path)
+    now = SystemClock().now()
+    at = now if time is None else parsed_time(time, settings.zone, now)
+    found = decision_at(settings.store.path, at)
+    if not found:
+        raise InputError(f"nothing was decided before {at.astimezone(settings.zone):%Y-%m-%d %H:%M}")
+    for decision in found.values():
+        for line in _explained(decision, settings.zone):
+            click.echo(line)
+
+
+@click.command("export")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@config_option
+def export_command(folder: Path, config_path: Path | None) -> None:
+    """Write every table of the log to FOLDER as Parquet."""
+    for path in export_parquet(_settings(config_path).store.path, folder):
+        click.echo(str(path))
+
+
+def parsed_time(text: str, zone: ZoneInfo, now: datetime) -> datetime:
+    """Return the moment meant by `text`, in the site's zone where it names none.
+
+    A time of day alone is the latest one.
+
+    Raises:
+        InputError: it is no time.
+
+    """
+    try:
+        if len(text) <= len("23:59:59") and ":" in text:
+            local = now.astimezone(zone)
+            at = datetime.combine(local.date(), datetime.strptime(text, "%H:%M").time(), zone)  # noqa: DTZ007
+            return (at if at <= local else at - timedelta(days=1)).astimezone(UTC)
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f'{text!r} is no time like "14:30" or "2026-06-01 14:30"') from error
+    return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _settings(config_path: Path | None) -> Settings:
+    return load_settings(find_config(config_path, os.environ), os.environ)
+
+
+def _is_alive(status: Status, settings: Settings, now: datetime) -> bool:
+    """Tell whether a decision is young enough; they are written at least every hour."""
+    newest = max((decision.at for decision in status.decisions.values()), default=None)
+    return newest is not None and now - newest < timedelta(hours=1, seconds=3 * settings.control.cycle_s)
+
+
+def _lines(status: Status, settings: Settings, now: datetime) -> Iterator[str]:
+    zone = settings.zone
+    yield f"{settings.site.name}, {now.astimezone(zone):%Y-%m-%d %H:%M}"
+    yield from _readings(status, now)
+    for decision in status.decisions.values():
+        since = _ago(decision.at, now)
+        yield f"  decision  {decision.charger}: {decision.mode.name}, written {since}: {decision.reason}"
+    for order in status.overrides:
+        mode = "automatic" if order.mode is None else order.mode.name
+        yield f"  by hand   {order.charger or 'all'}: {mode} until {order.until.astimezone(zone):%a %H:%M}"
+    budget = settings.budget
+    minute = f"{status.calls_last_minute} of {budget.calls_per_minute} calls in the last minute"
+    yield f"  budget    {minute}, {status.calls_last_day} of {budget.calls_per_day} in the last day"
+    if status.calls_held_until is not None:
+        yield f"            calls are held back until {status.calls_held_until.astimezone(zone):%H:%M:%S}"
+    for event in status.events:
+        if event.level != "info":
+            yield f"  {event.level:<9} {event.at.astimezone(zone):%a %H:%M} {event.message}"
+    yield f"  log       {settings.store.path}, {status.size_bytes / 1e6:.1f} MB"
+
+
+def _readings(status: Status, now: datetime) -> Iterator[str]:
+    site = status.site
+    if site is None:
+        yield "  house     never read"
+    else:
+        powers = f"PV {_watts(site.pv_w)}, grid {_watts(site.grid_w)}, battery {_watts(site.battery_w)}"
+        soc = "" if site.battery_soc is None else f" ({site.battery_soc:.0%})"
+        yield f"  house     {powers}{soc}; read {_ago(site.received_at, now)}"
+    for name, reading in status.chargers.items():
+        state = (
+            f"{_name(reading.mode) or 'mode unknown'}, {reading.status.name.lower()}, {_watts(reading.ev_w)}"
+        )
+        session = "" if reading.session_kwh is None else f", {reading.session_kwh:.2f} kWh in this session"
+        yield f"  {name:<9} {state}{session}; read {_ago(reading.received_at, now)}"
+
+
+def _watts(power_w: float | None) -> str:
+    return "unknown" if power_w is None else f"{power_w:.0f} W"
+
+
+def _ago(at: datetime, now: datetime) -> str:
+    seconds = max(0.0, (now - at).total_seconds())
+    return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"  # noqa: PLR2004 - two minutes
+
+
+def _explained(decision: LoggedDecision, zone: ZoneInfo) -> Iterator[str]:
+    yield f"{decision.charger}: {decision.mode.name} since {decision.at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    yield f"  {decision.reason}"
+    if decision.guard is not None:
+        yield f"  the strategy wanted {decision.proposed.name}, the guard {decision.guard.value} had its way"
+    if decision.lease_until is not None:
+        until = decision.lease_until.astimezone(zone)
+        yield f"  may draw from the grid until {until:%H:%M:%S}, unless new data renews it"
+    for mode, cost_eur in decision.alternatives:
+        yield f"  {mode.name} would cost {cost_eur:+.2f} EUR"
+
+
+def _document(status: Status, settings: Settings, now: datetime) -> Mapping[str, Any]:
+    return {
+        "now": now.isoformat(),
+        "site": None if status.site is None else asdict(status.site),
+        "chargers": {
+            name: {**asdict(reading), "mode": _name(reading.mode), "status": reading.status.name}
+            for name, reading in status.chargers.items()
+        },
+        "decisions": {
+            name: {
+                "at": decision.at.isoformat(),
+                "mode": decision.mode.name,
+                "proposed": decision.proposed.name,
+                "guard": decision.guard,
+                "reason_code": decision.reason_code,
+                "reason": decision.reason,
+                "lease_until": decision.lease_until,
+            }
+            for name, decision in status.decisions.items()
+        },
+        "overrides": [{**asdict(order), "mode": _name(order.mode)} for order in status.overrides],
+        "sessions": {name: asdict(session) for name, session in status.sessions.items()},
+        "budget": {
+            "calls_last_minute": status.calls_last_minute,
+            "calls_per_minute": settings.budget.calls_per_minute,
+            "calls_last_day": status.calls_last_day,
+            "calls_per_day": settings.budget.calls_per_day,
+            "held_until": status.calls_held_until,
+        },
+        "events": [asdict(event) for event in status.events],
+        "alive": _is_alive(status, settings, now),
+        "log_bytes": status.size_bytes,
+    }
+
+
+def _name(mode: Any) -> str | None:
+    return None if mode is None else mode.name

@@ -1,0 +1,79 @@
+"""`sunmode set`: the owner's hand on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from optimizer.cli import config_option
+from optimizer.clock import SystemClock
+from optimizer.config import Settings
+from optimizer.config.loading import find_config, load_settings
+from optimizer.domain import Mode
+from optimizer.store.log import Store
+from optimizer.store.logfile import FileOptions
+
+_UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
+_LONGEST = timedelta(days=31)
+
+
+class Duration(click.ParamType[timedelta]):
+    """`90m`, `2h` or `1d`, at most 31 days."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Return the time meant."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", value.strip())
+        if found is None:
+            self.fail(f"{value!r} is not a time like 90m, 2h or 1d", param, ctx)
+        length = timedelta(seconds=float(found[1]) * _UNITS_S[found[2]])
+        if not timedelta() < length <= _LONGEST:
+            self.fail(f"{value!r} is not between 1m and 31d", param, ctx)
+        return length
+
+
+@click.command("set")
+@click.argument("mode", type=click.Choice(["stop", "fast", "eco", "green", "auto"], case_sensitive=False))
+@click.option("--charger", help="Its name in config.toml; without it, all chargers.")
+@click.option(
+    "--for", "length", type=Duration(), help="How long, like 90m, 2h, 1d; else control.override_hold_s."
+)
+@config_option
+def set_command(mode: str, charger: str | None, length: timedelta | None, config_path: Path | None) -> None:
+    """Hold MODE by hand, or go back to automatic with `auto`; the service follows in its next cycle."""
+    settings = load_settings(find_config(config_path, os.environ), os.environ)
+    names = [spec.name for spec in settings.charger_specs()]
+    if charger is not None and charger not in names:
+        raise click.BadParameter(
+            f"no charger is called {charger!r}; there is {', '.join(names)}", param_hint="--charger"
+        )
+    wanted = None if mode == "auto" else Mode[mode.upper()]
+    held = length or timedelta(seconds=settings.control.override_hold_s)
+    asyncio.run(_write(settings, charger, wanted, held))
+    who = charger or "all chargers"
+    click.echo(
+        f"{who}: automatic"
+        if wanted is None
+        else f"{who}: {wanted.name} for {held.total_seconds() / 3600:g} h"
+    )
+
+
+async def _write(settings: Settings, charger: str | None, mode: Mode | None, held: timedelta) -> None:
+    clock = SystemClock()
+    store = Store.open(
+        settings.store.path, clock, inline=True, options=FileOptions(ballast_bytes=0, busy_ms=5000)
+    )
+    try:
+        await store.set_override(charger, mode, clock.now() + held, "command line")
+    finally:
+        store.close()
