@@ -117,6 +117,23 @@ def test_a_shorter_lease_ends_grid_power_before_the_data_is_stale() -> None:
     assert guard(_proposal(FAST), _inputs(GREEN, 360.0), short).mode is GREEN
 
 
+@pytest.mark.parametrize(
+    ("current", "wanted", "age_s", "mode"),
+    [
+        (GREEN, ECO, 420.0, ECO),
+        (GREEN, ECO, 420.5, GREEN),
+        (FAST, FAST, 899.5, FAST),
+        (FAST, FAST, 900.0, STOP),
+        (GREEN, GREEN, 900.0, GREEN),
+        (GREEN, GREEN, 900.5, STOP),
+    ],
+)
+def test_the_ages_as_shipped_are_seven_and_fifteen_minutes(
+    current: Mode, wanted: Mode, age_s: float, mode: Mode
+) -> None:
+    assert guard(_proposal(wanted), _inputs(current, age_s), POLICY).mode is mode
+
+
 @pytest.mark.parametrize("freshness", [None, Freshness("stamp", NOW_S, proven=False)])
 def test_data_that_never_changed_gives_no_grid_power(freshness: Freshness | None) -> None:
     ruling = guard(_proposal(FAST), _inputs(FAST, freshness=freshness), POLICY)
@@ -129,14 +146,14 @@ def test_the_sentences_tell_how_old_the_data_is() -> None:
         for freshness in (
             None,
             Freshness("stamp", NOW_S - 60.0, proven=False),
-            Freshness("stamp", NOW_S - 1020.0, proven=True),
+            Freshness("stamp", NOW_S - 6000.0, proven=True),
         )
     ]
     start = "STOP instead of FAST, for grid power needs fresh data: "
     assert said == [
         start + "there is no data of the house yet",
         start + "the data is 1 min old, or older",
-        start + "the data is 17 min old",
+        start + "the data is 100 min old",
     ]
 
 
@@ -223,6 +240,12 @@ def test_a_rise_waits_for_hysteresis_and_budget(changes: dict[str, object], code
     assert (ruling.reason.code, str(ruling.reason)) == (code, sentence)
 
 
+@pytest.mark.parametrize("changes", [changes for changes, _, _ in HYSTERESIS])
+def test_a_mode_that_stays_needs_nobodys_leave(changes: dict[str, object]) -> None:
+    ruling = guard(_proposal(GREEN), _inputs(GREEN, **changes), POLICY)
+    assert (ruling.mode, ruling.guard) == (GREEN, None)
+
+
 @pytest.mark.parametrize(("changes", "_code", "_sentence"), HYSTERESIS)
 def test_moves_toward_safety_pass_hysteresis_and_budget(
     changes: dict[str, object], _code: str, _sentence: str
@@ -235,6 +258,7 @@ def test_moves_toward_safety_pass_hysteresis_and_budget(
     [
         ({"GREEN": 1.0, "FAST": 0.99}, FAST),
         ({"GREEN": 1.0, "FAST": 0.995}, GREEN),
+        ({"GREEN": 0.01, "FAST": 0.0}, FAST),  # just worth it
         ({"GREEN": 1.0, "FAST": 2.0}, GREEN),
         ({"FAST": 2.0}, FAST),  # nothing to compare with
         ({"GREEN": 1.0}, FAST),
