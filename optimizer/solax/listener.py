@@ -22,6 +22,7 @@ CONNECTIONS_CAP = 50
 HEAD_DEADLINE_S = 5.0
 """How long a connection may stand without a complete request head."""
 HEAD_CAP_BYTES = 16 * 1024
+KEEP_ALIVE_S = 5
 GRACE_S = 2
 
 
@@ -139,7 +140,7 @@ def _config(app: Starlette) -> uvicorn.Config:
         date_header=False,
         limit_concurrency=CONNECTIONS,
         backlog=CONNECTIONS,
-        timeout_keep_alive=int(HEAD_DEADLINE_S),
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=HEAD_CAP_BYTES,
     )
