@@ -232,10 +232,21 @@ def test_a_copy_is_whole_private_and_openable(tmp_path: Path) -> None:
     assert not (tmp_path / "copy.db.part").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told_at_the_start(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+def test_a_place_that_cannot_be_written_is_told_to_a_command_and_retried_by_the_service(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "place" / "log.db"
+    path.parent.write_text("a file in the way")
     with pytest.raises(StoreUnavailable):
-        Store.open(tmp_path / "file" / "log.db", SystemClock(), options=SMALL)
+        Store.open(path, SystemClock(), options=SMALL, inline=True)
+    with opened(path) as store:
+        with pytest.raises(StoreUnavailable):
+            asyncio.run(store.recover())
+        store.event("test", "kept until there is room", level="warning")
+        path.parent.unlink()
+        asyncio.run(store.flush())
+        asyncio.run(store.recover())
+    assert events(path) == [("test", "kept until there is room")]
 
 
 def test_opening_the_log_leaves_pandas_alone(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class Store:
         that any thread may read.  `rng` jitters the breaker's waits.
 
         Raises:
-            StoreUnavailable: the file is locked or cannot be written.
+            StoreUnavailable: `inline`, and the file is locked or cannot be written; a thread tries again.
             InputError: a newer sunmode has written it.
 
         """

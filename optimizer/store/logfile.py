@@ -76,6 +76,8 @@ class LogFile:
 
         """
         self._guarded(lambda: self._connection().execute("SELECT 1"))
+        if self._untold:
+            self.transact(lambda _: None)
 
     def transact(self, work: Work[T], may_commit: Callable[[], bool] = lambda: True) -> T:
         """Do `work` in one transaction and return its result; all of it is written or nothing.

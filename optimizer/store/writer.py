@@ -135,21 +135,21 @@ class Writer:
         self._wake = threading.Condition()
         self._closing = False
         self._well = True
+        self._opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="sunmode-store", daemon=True)
         self.dropped = 0
 
     def start(self) -> None:
         """Open the file in the thread and return when it is open.
 
+        A file that cannot be opened now, on a full disk say, is opened by the first work that can.
+
         Raises:
-            StoreUnavailable: it is locked or cannot be written.
             InputError: a newer sunmode has written it.
 
         """
-        opening = _Job(lambda _: None, awaited=True)
-        self._jobs.append(opening)
         self._thread.start()
-        opening.future.result()
+        self._opened.result()
 
     def post(self, work: Work[Any], *, vital: bool = False) -> None:
         """Queue and return; a full queue loses its oldest telemetry."""
@@ -181,10 +181,11 @@ class Writer:
             job.future.cancel()
 
     async def flush(self) -> None:
-        """Wait until the queues are empty."""
-        while self._posts or self._jobs:
+        """Wait for a call that found the queues empty: what the thread had in hand is done before it."""
+        waiting = True
+        while waiting:
+            waiting = bool(self._posts or self._jobs)
             await self.call(lambda _: None, timeout_s=_CLOSE_S)
-            await asyncio.sleep(0)
 
     def close(self) -> None:
         """Let the thread write what waits, for at most 3 s."""
@@ -202,17 +203,32 @@ class Writer:
         return 1
 
     def _run(self) -> None:
+        if self._open():
+            self._serve()
+        self._file.close()
+
+    def _open(self) -> bool:
+        try:
+            self._file.open()
+        except StoreUnavailable as error:
+            self._tell(well=False, error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever waits
+            self._opened.set_exception(error)
+            return False
+        self._opened.set_result(None)
+        return True
+
+    def _serve(self) -> None:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._jobs or self._posts or self._closing)
                 job = self._jobs.popleft() if self._jobs else None
-                posts = () if job else tuple(self._posts)
+                posts = [] if job else [self._posts.popleft() for _ in range(min(_BATCH, len(self._posts)))]
                 stop = self._closing and not job and not posts
             if stop:
                 break
             pause_s = self._do(job) if job else self._do_posts(posts)
             self._rest(pause_s)
-        self._file.close()
 
     def _rest(self, pause_s: float) -> None:
         if pause_s and not self._closing:
@@ -240,7 +256,8 @@ class Writer:
 
     def _refuse(self, job: _Job, error: Exception) -> None:
         if not job.awaited:
-            self.dropped += 1
+            with self._wake:
+                self.dropped += 1
             _log.warning("a row was refused", error=str(error))
         job.fail(error)
 
@@ -259,17 +276,19 @@ class Writer:
             refused = self._file.transact(_all_of(posts))
         except SunmodeError as error:
             self._tell(well=False, error=str(error))
-            if self._closing:
-                self._posts.clear()
+            self._put_back(posts)
             return 0.0 if isinstance(error, StoreLocked) else _PAUSE_S
         with self._wake:
             self.dropped += refused
-            for work in posts:
-                # While we wrote, a full queue may have shed some of these already.
-                if self._posts and self._posts[0] is work:
-                    self._posts.popleft()
         self._tell(well=True)
         return 0.0
+
+    def _put_back(self, posts: Sequence[Work[Any]]) -> None:
+        """Queue posts again, the newest of them where others have come meanwhile; closing, give them up."""
+        with self._wake:
+            room = 0 if self._closing else min(len(posts), QUEUE_LENGTH - len(self._posts))
+            self._posts.extendleft(reversed(posts[len(posts) - room :]))
+            self.dropped += len(posts) - room
 
     def _tell(self, *, well: bool, **detail: str) -> None:
         """Log once when lost, once when back."""
