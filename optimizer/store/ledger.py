@@ -207,7 +207,8 @@ class Ledger:
     def _grant(self, conn: sqlite3.Connection, ticket: _Ticket) -> _Granted:
         """Insert the row if breaker and windows allow; runs inside one transaction."""
         now = ticket.reserved
-        held_until_s = _open_until_s(conn, now)
+        cloud = _breaker(conn, _CLOUD, now)
+        held_until_s = max(cloud.open_until_s, _breaker(conn, _HISTORY, now).open_until_s)
         if held_until_s > now.s:
             raise RateLimited("the breaker is open", held_until_s)
         free_s, frees_s = self._slot_s(conn, now, toward_safety=ticket.toward_safety)
@@ -215,7 +216,7 @@ class Ledger:
             raise RateLimited("no slot is free", free_s)
         row_id = _insert(conn, ticket)
         frees_s[row_id] = self._limits.minute_free_s(now.s + self._wait_s, None)
-        return _Granted(row_id, frees_s, _breaker(conn, _CLOUD, now))
+        return _Granted(row_id, frees_s, cloud)
 
     def _slot_s(
         self, conn: sqlite3.Connection, now: Instant, *, toward_safety: bool
@@ -229,15 +230,16 @@ class Ledger:
         newest: int | None = conn.execute("SELECT max(id) FROM call").fetchone()[0]
         if newest is None:
             return now.s, {}
-        margin = 3 * limits.per_minute + 16
+        margin = 2 * limits.per_minute + 12
         frees_s = {
             row_id: limits.minute_free_s(reserved_s, completed_s)
             for row_id, reserved_s, completed_s in self._marks(conn.execute(_NEWEST, (newest, margin)), now)
         }
         edge = newest + 1 - limits.day_capacity(toward_safety=toward_safety)
+        leaving = conn.execute(_NEWEST, (edge, margin)) if edge > 0 else ()
         day_s = (
             limits.day_free_s(reserved_s, completed_s)
-            for _, reserved_s, completed_s in self._marks(conn.execute(_NEWEST, (edge, margin)), now)
+            for _, reserved_s, completed_s in self._marks(leaving, now)
         )
         minute_s = next_slot_s(now.s, list(frees_s.values()), (), limits, toward_safety=toward_safety)
         return max(minute_s, max(day_s, default=now.s)), frees_s
