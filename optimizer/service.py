@@ -180,13 +180,13 @@ class Service:
 
     async def _open_client(self) -> SolaxClient:
         settings = self.settings
-        http = open_http(self._base_url, self._token, inner=self._ports.network)
+        callback_url = await self._listen()
         client = SolaxClient(
-            http,
+            open_http(self._base_url, self._token, inner=self._ports.network),
             self.store.ledger,
             self._ports.clock,
             inverter=settings.inverter,
-            callback_url=await self._listen(),
+            callback_url=callback_url,
             call_timeout_s=settings.solax.call_timeout_s,
             status_map=settings.solax.status_map,
         )

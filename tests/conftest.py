@@ -9,6 +9,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from hypothesis import settings
+
+# The machines are shared: a slow example is no failure, and each run shall try the same ones.
+settings.register_profile("sunmode", deadline=None, derandomize=True)
+settings.load_profile("sunmode")
 
 CANARY = "CANARY+7/0427266767791=K"  # 24 characters, as the vendor's tokens have; quoting changes it
 FORMS = tuple(

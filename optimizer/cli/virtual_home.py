@@ -9,6 +9,7 @@ from optimizer.config import Settings
 from optimizer.plant.battery import BatteryLimits
 from optimizer.simulation.cloud import VirtualCloud
 from optimizer.simulation.faults import ANSWER_FAULTS, CALLBACK_FAULTS, COMMAND_FAULTS, FaultKind
+from optimizer.simulation.home import VirtualHome
 from optimizer.simulation.settings import RoofFace, VirtualSettings
 from optimizer.simulation.world import build_cloud, build_home
 
@@ -41,17 +42,20 @@ def virtual_settings(settings: Settings, start: datetime) -> VirtualSettings:
     )
 
 
-def virtual_cloud(settings: Settings, clock: Clock) -> VirtualCloud:
-    """Return the virtual cloud in front of the virtual home, on `clock`.
+def virtual_home(settings: Settings, start: datetime) -> VirtualHome:
+    """Return the virtual home as it is at `start`.
 
     Raises:
         InputError: the files of the house or the sessions are not as they should be.
 
     """
-    home = build_home(
-        virtual_settings(settings, clock.now()), settings.virtual.house, settings.virtual.sessions
-    )
-    return build_cloud(home, clock)
+    virtual = settings.virtual
+    return build_home(virtual_settings(settings, start), virtual.house, virtual.sessions)
+
+
+def virtual_cloud(settings: Settings, clock: Clock) -> VirtualCloud:
+    """Return the virtual cloud in front of the virtual home, on `clock`; raises like `virtual_home`."""
+    return build_cloud(virtual_home(settings, clock.now()), clock)
 
 
 def _rates(rate: float) -> dict[FaultKind, float]:

@@ -140,8 +140,8 @@ class Charger(Section):
     name: Word = Field("garage", description="Your word for it; unique.")
     serial: Word | None = Field(
         None,
-        description="The charger's registration number, as the SolaX app and its device page show it (not the "
-        "long serial number on the housing); needed for a real charger.",
+        description="The charger's registration number, as the SolaX app and its device page show it, not the "
+        "long serial number on the housing; needed for a real charger.",
     )
     phases: Annotated[Literal[1, 3], WholeChoice] = Field(1, description="Phases it charges on: X1 1, X3 3.")
     max_current_a: Real = Field(32, ge=6, le=40, description="Highest current per phase, A: what FAST draws.")

@@ -110,7 +110,7 @@ class Settings(BaseSettings):
             if charger.serial is None:
                 yield Complaint(
                     ("charger", index, "serial"),
-                    "missing: the charger's registration number, shown in the SolaX app and on its device page",
+                    "missing: the charger's registration number, shown in the SolaX app on its device page",
                 )
 
     @property

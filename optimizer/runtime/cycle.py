@@ -117,16 +117,16 @@ class Cycle:
     async def _decide(self, now: datetime, now_s: float) -> list[Deliberation]:
         decider = self._parts.decider
         decided = decider.decide(now, now_s)
-        if any(one.raises for one in decided) and not await self._slot_is_free(now_s):
+        if any(one.raises for one in decided) and not await self._slot_is_free():
             decided = [decider.without_slot(one) for one in decided]
         for one in decided:
             decider.adopt(one)
             self._tell(one)
         return decided
 
-    async def _slot_is_free(self, now_s: float) -> bool:
+    async def _slot_is_free(self) -> bool:
         try:
-            return await self._store.ledger.free_at_s() <= now_s
+            return await self._store.ledger.free_at_s() <= self._clock.monotonic_s()
         except StoreUnavailable:
             return False
 
