@@ -123,7 +123,7 @@ class World:
     sample_ages_s: list[float] = field(default_factory=list)
 
     def run(self, until_s: float) -> World:
-        rng = random.Random(self.seed)  # noqa: S311 - a seeded world
+        rng = random.Random(self.seed)
         offset_s = rng.uniform(0.0, 300.0)
         arrivals_s = [
             offset_s + 300.0 * i + rng.uniform(0.0, self.jitter_s) for i in range(-2, int(until_s / 300) + 2)

@@ -30,6 +30,7 @@ def test_a_share_does_not_exceed_what_the_charger_can_take() -> None:
     ("surplus_w", "first_w", "second_w", "served"),
     [
         (1000.0, 1000.0, 0.0, set()),
+        (1380.0, 1380.0, 0.0, {"first"}),
         (2000.0, 2000.0, 0.0, {"first"}),
         (3000.0, 1620.0, 1380.0, {"first", "second"}),
         (9000.0, 7360.0, 1640.0, {"first", "second"}),
@@ -46,8 +47,9 @@ def test_floors_come_first_and_the_rest_goes_by_rank(
 
 
 def test_a_charger_without_a_car_leaves_its_share_to_the_next() -> None:
-    shares = _split(2000.0, ABSENT, SECOND)
-    assert (shares.of("absent"), shares.of("second")) == (0.0, 2000.0)
+    for surplus_w in (500.0, 2000.0):
+        shares = _split(surplus_w, ABSENT, SECOND)
+        assert (shares.of("absent"), shares.of("second")) == (0.0, surplus_w)
 
 
 def test_what_a_big_charger_cannot_start_with_goes_to_a_small_one() -> None:
@@ -80,7 +82,7 @@ def test_a_served_charger_stays_served_in_a_dip() -> None:
     assert shares.of("big") == 2000.0
 
 
-def test_the_last_one_served_carries_a_deficit() -> None:
+def test_the_one_that_is_still_served_carries_a_deficit() -> None:
     shares = _split(-300.0, FIRST, SECOND, before=_split(3000.0, FIRST, SECOND))
     assert (shares.of("first"), shares.of("second")) == (-300.0, 0.0)
 

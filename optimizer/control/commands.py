@@ -21,7 +21,7 @@ from optimizer.domain import Mode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_RESEND_AFTER_S = (0.0, 90.0, 180.0, 360.0)
+_RESEND_AFTER_S = (90.0, 180.0, 360.0)
 _RETRY_S = 150.0
 _ALARM_AFTER_S = 450.0
 _SAME_MODE_GAP_S = 5.0
@@ -110,10 +110,18 @@ def _arrived(pursuit: Pursuit | None, desired: Mode, observed: Observed | None) 
 
 
 def _begun(pursuit: Pursuit | None, desired: Mode, observed: Observed | None, now_s: float) -> Pursuit:
-    safer = not desired.draws_from_grid if observed is None else desired.draw_rank < observed.mode.draw_rank
-    if pursuit is None:
-        return Pursuit(desired, now_s, safer)
-    return Pursuit(desired, now_s, safer, sent_mode=pursuit.sent_mode, sent_at_s=pursuit.sent_at_s)
+    sent_mode = None if pursuit is None else pursuit.sent_mode
+    sent_at_s = None if pursuit is None else pursuit.sent_at_s
+    safer = _is_safer(desired, observed, sent_mode)
+    return Pursuit(desired, now_s, safer, sent_mode=sent_mode, sent_at_s=sent_at_s)
+
+
+def _is_safer(desired: Mode, observed: Observed | None, on_its_way: Mode | None) -> bool:
+    """Tell whether a mode draws less than what is on or on its way; unseen, whether it is safe by itself."""
+    if observed is None:
+        return not desired.draws_from_grid
+    coming = observed.mode if on_its_way is None else on_its_way
+    return desired.draw_rank < max(observed.mode.draw_rank, coming.draw_rank)
 
 
 def _pushed(pursuit: Pursuit, observed: Observed | None, now_s: float) -> Step:
@@ -139,11 +147,11 @@ def _pushed(pursuit: Pursuit, observed: Observed | None, now_s: float) -> Step:
 def _due_s(pursuit: Pursuit) -> float:
     """Return when the next sending is due."""
     if pursuit.first_sent_s is None or pursuit.sent_at_s is None:
-        repeats = pursuit.sent_at_s is not None and pursuit.sent_mode is pursuit.wanted
+        repeats = pursuit.sent_mode is pursuit.wanted
         return (pursuit.sent_at_s or 0.0) + _SAME_MODE_GAP_S if repeats else pursuit.since_s
-    if pursuit.attempts < len(_RESEND_AFTER_S):
+    if pursuit.attempts <= len(_RESEND_AFTER_S):
         return max(
-            pursuit.first_sent_s + _RESEND_AFTER_S[pursuit.attempts], pursuit.sent_at_s + _SAME_MODE_GAP_S
+            pursuit.first_sent_s + _RESEND_AFTER_S[pursuit.attempts - 1], pursuit.sent_at_s + _SAME_MODE_GAP_S
         )
     return pursuit.sent_at_s + _RETRY_S
 

@@ -51,7 +51,7 @@ def share(surplus_w: float, claims: Sequence[Claim], before: Shares, dt_s: float
     Each served charger gets its floor, then all fill up to their maximum by rank, served ones first; who
     wants nothing comes last, so that its strategy sees what a car would find.  No share exceeds its
     charger's maximum, and together they do not exceed `max(0, surplus_w)`.  A deficit goes whole to the
-    served charger of the lowest rank: it is the one to give way.
+    one charger that is still served in it, else to the first: it is the one to give way.
     """
     ranked = sorted(claims, key=lambda claim: (claim.priority, claim.name))
     wanting = [claim for claim in ranked if claim.wants]
@@ -80,8 +80,7 @@ def _in_order(ranked: Sequence[Claim], served: frozenset[str]) -> list[Claim]:
 
 def _watts(surplus_w: float, order: Sequence[Claim], served: frozenset[str]) -> tuple[tuple[str, float], ...]:
     if surplus_w < 0.0:
-        last = max(0, len(served) - 1)
-        return tuple((claim.name, surplus_w if i == last else 0.0) for i, claim in enumerate(order))
+        return tuple((claim.name, 0.0 if rank else surplus_w) for rank, claim in enumerate(order))
     left_w, watts = surplus_w, dict.fromkeys((claim.name for claim in order), 0.0)
     for claim in order:
         if claim.name in served:
