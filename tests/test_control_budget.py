@@ -86,7 +86,7 @@ def test_a_server_never_counts_more_than_the_limit_in_any_minute(
     seed: int, per_minute: int, longest_s: float, kill_rate: float
 ) -> None:
     # A killed call never completes; its arrival may still be anywhere up to the time-out.
-    rng, limits = random.Random(seed), Limits(per_minute=per_minute, per_day=400)  # noqa: S311 - a seeded world
+    rng, limits = random.Random(seed), Limits(per_minute=per_minute, per_day=400)
     now_s, arrivals_s, calls = 0.0, list[float](), list[tuple[float, float | None]]()
     for _ in range(300):
         known = [(r, None if c is None or c > now_s else c) for r, c in calls]
@@ -102,7 +102,7 @@ def test_a_server_never_counts_more_than_the_limit_in_any_minute(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_server_never_counts_more_than_the_limit_in_any_day(seed: int) -> None:
-    rng, limits = random.Random(seed), Limits(per_minute=9, per_day=300)  # noqa: S311 - a seeded world
+    rng, limits = random.Random(seed), Limits(per_minute=9, per_day=300)
     now_s, arrivals_s, minute, day = 0.0, list[float](), list[float](), list[float]()
     while now_s < 3 * 86_400.0:
         now_s = next_slot_s(now_s, minute, day, limits, toward_safety=rng.random() < 0.1)

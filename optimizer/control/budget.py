@@ -166,7 +166,7 @@ def after(
     - BANNED: 60 min (or `retry_after_s`), as the vendor says
     - AUTH: 15 min from the second in a row on, so that a wrong token is probed, not hammered
     - UNAVAILABLE: 60 s from the fifth in a row on; it does not wipe out a throttle's strikes
-    - OK and REFUSED close it: the cloud serves us.  BAD_ANSWER and NOT_SENT say nothing about its willingness.
+    - OK and REFUSED close it: the cloud serves us.  BAD_ANSWER and NOT_SENT say nothing about its will.
 
     Answers to calls that were under way when it opened neither close it nor count as further strikes.
     """
