@@ -86,7 +86,10 @@ _CONNECTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ChargerSpec:
-    """What the owner says about one charger: its serial, its limits, its rank among others."""
+    """What the owner says about one charger: its serial, its limits, its rank among others.
+
+    `car_max_w` is what its car takes at most, None where the charger is the limit.
+    """
 
     name: str
     serial: str
@@ -95,6 +98,7 @@ class ChargerSpec:
     eco_gear_a: float = 6.0
     green_gear_a: float = 6.0
     priority: int = 1
+    car_max_w: float | None = None
 
     def power_w(self, current_a: float) -> float:
         """Power drawn at `current_a` on all phases."""
@@ -103,7 +107,8 @@ class ChargerSpec:
     @property
     def max_power_w(self) -> float:
         """What FAST draws."""
-        return self.power_w(self.max_current_a)
+        charger_w = self.power_w(self.max_current_a)
+        return charger_w if self.car_max_w is None else min(charger_w, self.car_max_w)
 
     @property
     def eco_floor_w(self) -> float:

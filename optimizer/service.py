@@ -34,6 +34,7 @@ from optimizer.solax.client import SolaxClient
 from optimizer.solax.transport import open_http
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
+from optimizer.store.recovery import NOTHING, Recovered
 from optimizer.store.sqlite import StoreUnavailable
 
 STOP_S = 4.0
@@ -129,8 +130,10 @@ class Service:
     async def start(self) -> None:
         """Open the log, take over from the run before, open the ways in and out.
 
+        A log that cannot be written now does not keep the house without control.
+
         Raises:
-            StoreUnavailable: the log cannot be written.
+            InputError: a newer sunmode has written the log.
             ConfigError: the callback listener cannot have its address, or the cloud's is not allowed.
 
         """
@@ -143,7 +146,7 @@ class Service:
             options=self._ports.file,
         )
         self._stack.callback(self.store.close)
-        past = await self.store.recover()
+        past = await self._past()
         take_over(self.world, past, clock.now(), clock.monotonic_s())
         self.client = await self._open_client()
         self.cycle = self._wired()
@@ -152,6 +155,13 @@ class Service:
         self._stack.push_async_callback(self._calendar.stop)
         self.store.event("start", f"sunmode starts with {self.strategy.name}")
         self._ports.notifier.ready()
+
+    async def _past(self) -> Recovered:
+        try:
+            return await self.store.recover()
+        except StoreUnavailable as error:
+            _log.error("the log cannot be read: starting without a past", error=str(error))
+            return NOTHING
 
     def forbid_grid_modes(self) -> None:
         """Give no lease for FAST and ECO, whatever the data says; to be called before `start`."""

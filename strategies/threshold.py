@@ -100,9 +100,6 @@ class ThresholdParams:
     release_s: MarginS = field(
         default=900.0, metadata=_doc("a goal once served is let go when this much more time is in hand")
     )
-    car_max_w: PowerW | None = field(
-        default=None, metadata=_doc("what the car takes at most; leave out for what the charger gives")
-    )
     idle_mode: Mode = field(default=Mode.STOP, metadata=_doc("without surplus: stop or green"))
 
     def __post_init__(self) -> None:
@@ -198,14 +195,11 @@ class Threshold:
             code = UNKNOWN
         return Proposal(Mode(mode), self._reason(code, Mode(mode), situation, memory), memory=memory)
 
-    def _power_w(self, charger: ChargerSpec) -> float:
-        return min(charger.max_power_w, self.params.car_max_w or math.inf)
-
     def _at_risk(self, situation: Situation, *, serving: bool) -> bool:
         if situation.goal is None or not situation.connected or _full(situation):
             return False
         margin_s = self.params.margin_s + (self.params.release_s if serving else 0.0)
-        power_w = self._power_w(situation.charger)
+        power_w = situation.charger.max_power_w
         return goal_at_risk(situation.need_kwh, power_w, _left_s(situation), margin_s)
 
     def _reason(self, code: int, mode: Mode, situation: Situation, memory: Memory) -> Reason:
@@ -223,7 +217,7 @@ class Threshold:
         return Reason(f"threshold.{name}", sentence, MappingProxyType(params))
 
     def _goal_params(self, situation: Situation) -> dict[str, float | int | str]:
-        left_s, power_w = _left_s(situation), self._power_w(situation.charger)
+        left_s, power_w = _left_s(situation), situation.charger.max_power_w
         full_s = left_s - slack_s(situation.need_kwh, power_w, left_s)
         return {"need_kwh": situation.need_kwh, "left_h": left_s / 3600.0, "full_h": full_s / 3600.0}
 

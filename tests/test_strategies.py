@@ -217,7 +217,9 @@ def test_a_goal_that_needs_no_full_power_changes_nothing(situation: Situation) -
 
 
 def test_a_slow_car_starts_earlier() -> None:
-    assert Threshold(ThresholdParams(car_max_w=3680.0)).propose(_due(2.4, 7.36)).mode is FAST
+    due = _due(2.4, 7.36)
+    slow = replace(due, charger=replace(due.charger, car_max_w=3680.0))
+    assert Threshold(ThresholdParams()).propose(slow).mode is FAST
 
 
 def test_a_goal_once_served_is_let_go_only_with_time_in_hand() -> None:

@@ -151,6 +151,13 @@ class Charger(Section):
     green_gear_a: Annotated[Literal[3, 6], WholeChoice] = Field(
         6, description="GREEN gear set in the SolaX app, A: GREEN pauses below it."
     )
+    car_max_w: Real | None = Field(
+        None,
+        ge=1000,
+        le=50_000,
+        description="What the car takes at most, W, where that is less than the charger gives; goals are "
+        "reckoned with it.",
+    )
     priority: Whole = Field(
         1, ge=1, le=100, description="Who gets surplus first where it does not suffice: 1 first."
     )
@@ -176,6 +183,7 @@ class Charger(Section):
             eco_gear_a=float(self.eco_gear_a),
             green_gear_a=float(self.green_gear_a),
             priority=self.priority,
+            car_max_w=self.car_max_w,
         )
 
 

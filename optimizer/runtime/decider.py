@@ -78,18 +78,24 @@ class Decider:
         world.shared_at_s = now_s
 
     def _available_w(self) -> float | None:
+        """Return what is left to share: cars in the owner's hand and the home battery come first."""
         site, battery = self._world.site, self._rules.battery
         if site.estimate is None or site.reading is None:
             return None
+        surplus_w = site.estimate.surplus_w - self._taken_by_hand_w()
         if battery is None:
-            return site.estimate.surplus_w
+            return surplus_w
         return available_to_car(
-            site.estimate.surplus_w,
+            surplus_w,
             site.reading.battery_w,
             site.reading.battery_soc,
             battery.first_until_soc,
             battery.max_charge_w,
         )
+
+    def _taken_by_hand_w(self) -> float:
+        views = self._world.chargers.values()
+        return sum(view.ev_w or 0.0 for view in views if view.override is not None)
 
     def _deliberate(self, view: ChargerView, now: datetime, now_s: float) -> Deliberation:
         situation = self._situation(view, now, now_s)

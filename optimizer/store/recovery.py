@@ -64,6 +64,19 @@ class Recovered:
     sessions: Mapping[str, OpenSession]
 
 
+NOTHING = Recovered(
+    interrupted=(),
+    commands=(),
+    chargers={},
+    site=None,
+    stamp_age_s=None,
+    stamp_proven=False,
+    overrides=(),
+    sessions={},
+)
+"""What is known where the log cannot be read: every charger is a stranger, all data is unproven."""
+
+
 def recover(conn: sqlite3.Connection, now: Instant, watched_s: float = 420.0) -> Recovered:
     """Turn what was under way into `unknown` and gather the rest, once, at the start."""
     states = ",".join(f"'{state.value}'" for state in OPEN_STATES)
