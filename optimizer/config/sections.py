@@ -140,7 +140,7 @@ class Charger(Section):
     name: Word = Field("garage", description="Your word for it; unique.")
     serial: Word | None = Field(
         None,
-        description="The charger's registration number, as the SolaX app and its device page show it, not the "
+        description="The charger's registration number, as the SolaX app's device page shows it, not the "
         "long serial number on the housing; needed for a real charger.",
     )
     phases: Annotated[Literal[1, 3], WholeChoice] = Field(1, description="Phases it charges on: X1 1, X3 3.")
