@@ -23,6 +23,7 @@ _COMMANDS = {
         "Watch the service charge a car through a real day, sped up.",
     ),
     "export": ("optimizer.cli.look", "Write the log's tables to Parquet files."),
+    "rest": ("optimizer.cli.rest", "Bring chargers to rest that a dead service may have left charging."),
     "run": ("optimizer.cli.run", "Run the service until it is told to stop."),
     "set": ("optimizer.cli.steer", "Take a charger by hand: a mode for some hours, or back to automatic."),
     "status": ("optimizer.cli.look", "Show what the service sees and does now."),
