@@ -213,7 +213,8 @@ class Forecast:
 class Situation:
     """All that a strategy may know when it decides for one charger.
 
-    `surplus_w` is this charger's share of the surplus: what the car could take without import.
+    `surplus_w` is this charger's share of the surplus: what the car could take without import.  `mode` is
+    the one decided last, which the charger is in or on its way to; at first the one that was read.
     `memory` is what the strategy returned in its previous proposal (empty at first), `elapsed_s`
     the time since then: a strategy keeps no state of its own, so that it can be replayed.
     """

@@ -151,6 +151,7 @@ class Service:
         self.client = await self._open_client()
         self.cycle = self._wired()
         self._recorder.take_over(past)
+        self._commander.take_over(past.interrupted)
         self._calendar.start(self._jobs())
         self._stack.push_async_callback(self._calendar.stop)
         self.store.event("start", f"sunmode starts with {self.strategy.name}")
@@ -231,7 +232,7 @@ class Service:
             commander=Commander(self.client, world, self.store, recorder, clock),
             recorder=recorder,
         )
-        self._recorder = recorder
+        self._recorder, self._commander = recorder, parts.commander
         return Cycle(world, rules, parts, self.store, clock, self._ports.notifier)
 
     def _jobs(self) -> list[Job]:

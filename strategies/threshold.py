@@ -90,7 +90,7 @@ class ThresholdParams:
     fast_start_factor: Factor = field(default=1.0, metadata=_doc("FAST from this share of full power on"))
     fast_stop_factor: Factor = field(default=0.8, metadata=_doc("FAST ends below this share of full power"))
     start_delay_s: DelayS = field(default=120.0, metadata=_doc("a band goes on after this long in surplus"))
-    stop_delay_s: DelayS = field(default=300.0, metadata=_doc("a band goes off after this long without"))
+    stop_delay_s: DelayS = field(default=450.0, metadata=_doc("a band goes off after this long without"))
     full_rate_w: PowerW = field(
         default=300.0, metadata=_doc("this far beyond the edge a delay counts in full, nearer in proportion")
     )

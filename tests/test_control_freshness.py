@@ -44,10 +44,11 @@ def test_a_stamp_that_goes_back_an_hour_is_a_change_as_well() -> None:
     assert seen.age_s(300.0) == 0.0
 
 
-def _metered(grid_w: float | None, pv_w: float | None, stamps: int) -> Freshness:
+def _metered(grid_w: float | None, pv_w: float | None, stamps: int, sun_moves_w: float = 1.0) -> Freshness:
     freshness = None
     for i in range(stamps):
-        freshness = observe(freshness, f"stamp {i}", 300.0 * i, grid_w=grid_w, pv_w=pv_w)
+        sun_w = None if pv_w is None else pv_w + i * sun_moves_w
+        freshness = observe(freshness, f"stamp {i}", 300.0 * i, grid_w=grid_w, pv_w=sun_w)
     assert freshness is not None
     return freshness
 
@@ -70,9 +71,13 @@ def test_a_meter_that_stands_still_under_the_sun_is_not_believed(
     assert seen.age_s(1500.0) == (900.0 if frozen else 0.0)
 
 
+def test_a_meter_that_stands_still_with_the_sun_is_believed() -> None:
+    assert _metered(-1234.0, 3000.0, 6, sun_moves_w=0.0).age_s(1500.0) == 0.0
+
+
 def test_a_meter_that_moves_again_is_believed_at_once() -> None:
     seen = observe(_metered(-1234.0, 3000.0, 6), "next", 1800.0, grid_w=-1235.0, pv_w=3000.0)
-    assert seen == Freshness("next", 1800.0, proven=True, grid_w=-1235.0)
+    assert seen == Freshness("next", 1800.0, proven=True, grid_w=-1235.0, pv_w=3000.0)
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_cloud_shorter_than_the_stop_delay_stops_nothing() -> None:
 
 
 def test_dusk_ends_green() -> None:
-    modes, proposal = _modes(Threshold(GREEN_ONLY), [2000.0] * 5 + [0.0] * 8)
+    modes, proposal = _modes(Threshold(GREEN_ONLY), [2000.0] * 5 + [0.0] * 11)
     assert modes[-1] is STOP
     assert str(proposal.reason) == "STOP at 0 W surplus; next change above 690 W for 120 s"
 
@@ -157,7 +157,7 @@ def test_dusk_ends_green() -> None:
 def test_the_sentence_tells_what_would_change_the_mode() -> None:
     _, proposal = _modes(Threshold(GREEN_ONLY), [2000.0] * 5 + [0.0])
     assert proposal.reason.code == "threshold.surplus"
-    assert str(proposal.reason) == "GREEN at 0 W surplus; next change below 276 W for 245 s"
+    assert str(proposal.reason) == "GREEN at 0 W surplus; next change below 276 W for 395 s"
 
 
 def test_an_unknown_surplus_holds_what_is_on() -> None:

@@ -33,13 +33,14 @@ class Band(IntEnum):
 class Freshness:
     """The last stamp, and when it was seen to change, in monotonic seconds.
 
-    `proven` is False until a change was seen.  `grid_w` and `repeats` serve the suspicion of a frozen meter.
+    `proven` is False until a change was seen.  The rest serves the suspicion of a frozen meter.
     """
 
     stamp: str | None
     changed_at_s: float
     proven: bool
     grid_w: float | None = None
+    pv_w: float | None = None
     repeats: int = 0
 
     def age_s(self, now_s: float) -> float:
@@ -59,23 +60,26 @@ def observe(
 
     Give `stamp=None` for a record without a stamp or without usable values: it refreshes nothing.
     With `grid_w` and `pv_w` a frozen meter is noticed: the same exchange with the grid, to the bit, under
-    more than three different stamps while the sun shines (> 200 W) counts as no change.  Within 10 W of zero
-    it is no sign, for that is what a home battery regulates to.
+    more than three different stamps while the sun shines (> 200 W) and moves counts as no change.  Within
+    10 W of zero it is no sign, for that is what a home battery regulates to.
     """
     if stamp is None or (previous is not None and stamp == previous.stamp):
         return previous
     if previous is None:
-        return Freshness(stamp, now_s, proven=False, grid_w=grid_w)
-    repeats = previous.repeats + 1 if _same_exchange(previous.grid_w, grid_w, pv_w) else 0
+        return Freshness(stamp, now_s, proven=False, grid_w=grid_w, pv_w=pv_w)
+    repeats = _repeats(previous, grid_w, pv_w)
     if repeats >= _SUSPICIOUS_REPEATS:
-        return replace(previous, stamp=stamp, repeats=repeats)
-    return Freshness(stamp, now_s, proven=True, grid_w=grid_w, repeats=repeats)
+        return replace(previous, stamp=stamp, pv_w=pv_w, repeats=repeats)
+    return Freshness(stamp, now_s, proven=True, grid_w=grid_w, pv_w=pv_w, repeats=repeats)
 
 
-def _same_exchange(before_w: float | None, grid_w: float | None, pv_w: float | None) -> bool:
-    if grid_w is None or pv_w is None or before_w != grid_w:
-        return False
-    return pv_w > _DAYLIGHT_W and abs(grid_w) > _REGULATED_W
+def _repeats(previous: Freshness, grid_w: float | None, pv_w: float | None) -> int:
+    """Return how often in a row the sun has moved and the meter has not."""
+    if grid_w is None or pv_w is None or previous.grid_w != grid_w:
+        return 0
+    if pv_w <= _DAYLIGHT_W or abs(grid_w) <= _REGULATED_W:
+        return 0
+    return previous.repeats + (pv_w != previous.pv_w)
 
 
 def band(age_s: float | None, *, proven: bool, fresh_s: float, stale_s: float) -> Band:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from optimizer.runtime.world import ChargerView, World
 from optimizer.solax.client import Accepted, in_batches
 from optimizer.store.commands import CommandState, Intent, StaleIntent
 from optimizer.store.log import Store
+from optimizer.store.recovery import PastCommand
 from optimizer.store.sqlite import StoreUnavailable
 
 _log = structlog.stdlib.get_logger("sunmode.commander")
@@ -63,6 +64,11 @@ class Commander:
         self._recorder = recorder
         self._clock = clock
         self._open: defaultdict[str, dict[int, Mode]] = defaultdict(dict)
+
+    def take_over(self, interrupted: Iterable[PastCommand]) -> None:
+        """Go on following commands whose fate the last run did not see."""
+        for command in interrupted:
+            self._open[command.charger][command.id] = command.mode
 
     async def pursue(self, decisions: Sequence[Decision]) -> None:
         """Take the next step toward each decision; what must be sent goes out in as few calls as can be."""

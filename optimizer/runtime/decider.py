@@ -107,7 +107,7 @@ class Decider:
             now=now,
             charger=view.spec,
             status=view.status,
-            mode=view.mode,
+            mode=view.mode if view.current is None else view.current,
             ev_w=view.ev_w,
             session_kwh=None if reading is None else reading.session_kwh,
             surplus_w=None if site.estimate is None else self._world.shares.of(view.spec.name),

@@ -10,17 +10,25 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from optimizer.errors import AnotherInstance
+from optimizer.errors import AnotherInstance, SunmodeError
 
 
 @contextmanager
 def held(path: Path, what: str) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, or raise `AnotherInstance`.
+    """Hold an exclusive lock on `path`.
 
     The file is never deleted: deleting it would let a second process in.
+
+    Raises:
+        AnotherInstance: another process holds it.
+        SunmodeError: there can be no such file; without it nothing would keep a second process out.
+
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise SunmodeError(f"{path}: the lock for {what} cannot be made: {error.strerror}") from error
     try:
         _lock(fd, path, what)
         yield

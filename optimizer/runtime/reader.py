@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from optimizer.clock import Clock
-from optimizer.control.polling import Activity, due_s, next_reads
+from optimizer.control.polling import due_s, next_reads
 from optimizer.domain import ChargerReading, SiteReading
 from optimizer.errors import AuthError, CloudError, RateLimited
 from optimizer.runtime.owner import Owner
@@ -97,11 +97,10 @@ class Reader:
         return await self._read_cars_at_the_sample()
 
     async def _read_cars_at_the_sample(self) -> bool:
-        """Read the cars that charge at the instant of a new sample: only together they tell the surplus."""
+        """Read the cars that may draw at the instant of a new sample: only together they tell the surplus."""
         for view in self._world.chargers.values():
             seen_s = self._clock.monotonic_s() - (view.read_at_s or -math.inf)
-            charging = self._world.activity(view) is Activity.CHARGING
-            if charging and seen_s > _SAME_INSTANT_S and not await self._read_charger(view):
+            if view.may_draw and seen_s > _SAME_INSTANT_S and not await self._read_charger(view):
                 return False
         return True
 

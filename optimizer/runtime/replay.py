@@ -75,7 +75,7 @@ def inputs_of(one: Deliberation) -> dict[str, object]:
         "current": None if inputs.current is None else int(inputs.current),
         "fresh": None
         if fresh is None
-        else [fresh.stamp, fresh.changed_at_s, fresh.proven, fresh.grid_w, fresh.repeats],
+        else [fresh.stamp, fresh.changed_at_s, fresh.proven, fresh.grid_w, fresh.pv_w, fresh.repeats],
         "override": None if owner is None else [int(owner.mode), owner.until_s],
         **{name: getattr(inputs, name) for name in _GUARDED},
     }

@@ -18,7 +18,9 @@ def take_over(world: World, past: Recovered, now: datetime, now_s: float) -> Non
     """Fill the views from the log; every charger is read before anything is sent to it."""
     if past.site is not None and past.stamp_age_s is not None:
         changed_at_s = now_s - past.stamp_age_s
-        world.site.freshness = Freshness(past.site.stamp, changed_at_s, past.stamp_proven, past.site.grid_w)
+        world.site.freshness = Freshness(
+            past.site.stamp, changed_at_s, past.stamp_proven, past.site.grid_w, past.site.pv_w
+        )
     for name, view in world.chargers.items():
         reading = past.chargers.get(name)
         if reading is not None:

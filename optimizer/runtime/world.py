@@ -171,12 +171,18 @@ class ChargerView:
             self.sent.popleft()
         self.unsettled_at_s = now_s
 
-    def ev_range_w(self, since_s: float) -> tuple[float, float]:
+    @property
+    def may_draw(self) -> bool:
+        """Whether the charger may begin or change its power by itself at any moment."""
+        return self.connected and (self.mode is not Mode.STOP or (self.ev_w or 0.0) > 0.0)
+
+    def ev_range_w(self, since_s: float, now_s: float) -> tuple[float, float]:
         """Return the least and the most the car may have drawn at some instant since `since_s`."""
         if self.reading is None or self.read_at_s is None:
             return 0.0, self.spec.max_power_w
         moved_s = self.unsettled_at_s
-        if moved_s is not None and moved_s > self.read_at_s:
+        is_old = self.may_draw and now_s - self.read_at_s > _SETTLING_S
+        if is_old or (moved_s is not None and moved_s > self.read_at_s):
             return 0.0, self.spec.max_power_w
         last_w = self.reading.ev_w or 0.0
         if moved_s is None or moved_s < since_s - _SETTLING_S:
@@ -219,7 +225,7 @@ class World:
         if site.sample is None:
             return
         since_s = max(now_s - self._interval_s, site.unseen_at_s or 0.0)
-        ranges = [view.ev_range_w(since_s) for view in self.chargers.values()]
+        ranges = [view.ev_range_w(since_s, now_s) for view in self.chargers.values()]
         site.estimate_from_sample(sum(low for low, _ in ranges), sum(high for _, high in ranges))
 
     def look_soon(self, names: Iterable[str], now_s: float) -> bool:
