@@ -13,7 +13,7 @@ import pytest
 from optimizer.clock import LoopClock
 from optimizer.errors import AnotherInstance
 from optimizer.runtime.calendar import ClockCalendar, Job, SystemCalendar, cron
-from optimizer.runtime.locks import database_lock, token_lock
+from optimizer.runtime.locks import account_lock, database_lock
 from optimizer.runtime.notify import Notifier
 from optimizer.simulation.virtual_time import run_virtual
 
@@ -55,8 +55,9 @@ def test_two_services_with_one_token_are_refused_and_the_lock_does_not_name_it(
     tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with token_lock(token), token_lock(token + "x"):
-        with pytest.raises(AnotherInstance, match="same token"), token_lock(token):
+    here, there = "https://cloud.test", "https://elsewhere.test"
+    with account_lock(here, token), account_lock(here, token + "x"), account_lock(there, token):
+        with pytest.raises(AnotherInstance, match="same token"), account_lock(here, token):
             pass
         assert not [path for path in tmp_path.iterdir() if token in path.name]
 

@@ -22,7 +22,7 @@ from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
 from optimizer.domain import ChargerReading, ChargerSpec, Mode
 from optimizer.errors import CloudError, RateLimited, Refused
-from optimizer.runtime.locks import database_lock, token_lock
+from optimizer.runtime.locks import account_lock, database_lock
 from optimizer.service import limits_from, rules_from
 from optimizer.solax.client import SolaxClient, in_batches
 from optimizer.solax.transport import open_http
@@ -60,7 +60,7 @@ def ended_well(environ: Mapping[str, str]) -> bool:
 
 def _locked_and_rested(settings: Settings) -> bool:
     configure_logs(settings)
-    with database_lock(settings.store.path), token_lock(settings.token()):
+    with database_lock(settings.store.path), account_lock(settings.solax.base_url, settings.token()):
         return asyncio.run(_rest(settings))
 
 

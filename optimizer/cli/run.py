@@ -16,7 +16,7 @@ from optimizer import logs
 from optimizer.cli import config_option
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
-from optimizer.runtime.locks import database_lock, token_lock
+from optimizer.runtime.locks import account_lock, database_lock
 from optimizer.service import Ports, Service
 from optimizer.solax.redact import Redactor
 
@@ -41,7 +41,7 @@ def run_command(config_path: Path | None, dry_run: bool, once: bool) -> None:
     with ExitStack() as locks:
         locks.enter_context(database_lock(settings.store.path))
         if not settings.is_virtual:
-            locks.enter_context(token_lock(settings.token()))
+            locks.enter_context(account_lock(settings.solax.base_url, settings.token()))
         asyncio.run(_serve(settings, dry_run=dry_run, once=once))
 
 

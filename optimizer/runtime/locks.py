@@ -48,11 +48,12 @@ def database_lock(database: Path) -> AbstractContextManager[None]:
     return held(database.with_suffix(".lock"), "the same database")
 
 
-def token_lock(token: str) -> AbstractContextManager[None]:
-    """The lock of all services of this user that share one token: they would share its call budget.
+def account_lock(base_url: str, token: str) -> AbstractContextManager[None]:
+    """The lock of all services of this user that use one token at one cloud: they would share its budget.
 
-    The name holds a one-way fingerprint of the token, nothing that leads back to it.
+    The name holds a one-way fingerprint, nothing that leads back to the token.
     """
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    fingerprint = hashlib.pbkdf2_hmac("sha256", token.encode(), b"sunmode instance lock", 10_000).hex()[:16]
+    account = f"{base_url}\n{token}".encode()
+    fingerprint = hashlib.pbkdf2_hmac("sha256", account, b"sunmode account lock", 10_000).hex()[:16]
     return held(folder / f"sunmode-{os.getuid()}-{fingerprint}.lock", "the same token")
