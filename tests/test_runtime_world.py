@@ -50,12 +50,13 @@ def test_a_sample_that_is_read_again_is_no_news_and_grows_old(world: World) -> N
     assert (world.site.age_s(200.0), world.site.unchanged_reads) == (200.0, 1)
 
 
-def test_a_stamp_that_changed_while_nobody_looked_is_not_proven(world: World) -> None:
-    for stamp, at_s in (("10:00", 0.0), ("10:05", 300.0)):
+def test_a_sample_that_came_while_nobody_looked_is_as_old_as_that_may_make_it(world: World) -> None:
+    for stamp, at_s in (("10:00", 0.0), ("10:05", 300.0), ("10:05", 500.0)):
         world.absorb_site(site(stamp), at_s)
-    world.absorb_site(site("11:00"), 3600.0)
-    assert world.site.freshness is not None
-    assert not world.site.freshness.proven
+    world.absorb_site(site("10:10"), 1000.0)
+    assert world.site.age_s(1000.0) == 500.0
+    world.absorb_site(site("10:15"), 1200.0)
+    assert world.site.age_s(1200.0) == 0.0
 
 
 def test_a_record_without_the_meter_refreshes_nothing(world: World) -> None:

@@ -44,14 +44,14 @@ class SiteView:
     def absorb(self, reading: SiteReading, now_s: float, interval_s: float, fresh_s: float) -> bool:
         """Take in a record; return whether it is a new sample.
 
-        A stamp that changed while nobody looked for longer than `fresh_s` may be old already: unproven.
+        A sample that came while nobody looked for longer than `fresh_s` is as old as that may make it.
         """
         before = self.freshness
         after = observe(before, _stamp(reading), now_s, grid_w=reading.grid_w, pv_w=reading.pv_w)
         is_new = after is not before
         if after is not None and is_new:
-            unwatched = self.read_at_s is None or now_s - self.read_at_s > fresh_s
-            self.freshness = replace(after, proven=False) if unwatched else after
+            looked_s = self._last_look_s(now_s)
+            self.freshness = replace(after, changed_at_s=looked_s) if now_s - looked_s > fresh_s else after
             self.phase_s = phase_s(self.phase_s, self.read_at_s, now_s, interval_s)
             self.unseen_at_s = self.read_at_s
             self.reading = self.sample = reading
@@ -61,6 +61,12 @@ class SiteView:
         self.read_at_s = self.tried_at_s = now_s
         self.failures = 0
         return is_new
+
+    def _last_look_s(self, now_s: float) -> float:
+        """Return when this sample was not there yet, as well as is known; an earlier run may have looked."""
+        if self.read_at_s is not None:
+            return self.read_at_s
+        return now_s if self.freshness is None else self.freshness.changed_at_s
 
     def age_s(self, now_s: float) -> float | None:
         """Return how old the newest sample is."""
