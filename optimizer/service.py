@@ -37,8 +37,11 @@ from optimizer.store.logfile import FileOptions
 from optimizer.store.recovery import NOTHING, Recovered
 from optimizer.store.sqlite import StoreUnavailable
 
-STOP_S = 4.0
-"""How long a clean stop may spend on bringing the chargers to rest."""
+GRACE_S = 1.0
+"""How long a cycle that is under way at a stop may take to end by itself."""
+
+STOP_S = 3.0
+"""How long a clean stop may then spend on bringing the chargers to rest."""
 
 _CALLS_KEPT = timedelta(days=35)
 
@@ -155,6 +158,7 @@ class Service:
         self._calendar.start(self._jobs())
         self._stack.push_async_callback(self._calendar.stop)
         self.store.event("start", f"sunmode starts with {self.strategy.name}")
+        _log.info("started", strategy=self.strategy.name, chargers=len(self.rules.chargers))
         self._ports.notifier.ready()
 
     async def _past(self) -> Recovered:
@@ -169,16 +173,30 @@ class Service:
         self.rules = replace(self.rules, guard=replace(self.rules.guard, lease_s=0.0))
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Cycle until `stop` is set; what is not expected to happen comes out as an exception."""
-        await self.cycle.run(stop)
+        """Cycle until `stop` is set; what is not expected to happen comes out as an exception.
+
+        A cycle that waits for a silent cloud must not hold up the stop: it is broken off.
+        """
+        cycling = asyncio.create_task(self.cycle.run(stop), name="cycle")
+        asked = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait({cycling, asked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({cycling}, timeout=GRACE_S)
+        finally:
+            for task in (cycling, asked):
+                task.cancel()
+            await asyncio.gather(cycling, asked, return_exceptions=True)
+        if not cycling.cancelled():
+            cycling.result()
 
     async def stop(self) -> None:
-        """Leave the chargers as the owner wants them, write what is known, close; takes at most 5 s or so."""
+        """Leave the chargers as the owner wants them, write what is known, close; 5 s with the last cycle."""
         self._ports.notifier.stopping()
         if self.settings.control.stop_mode == "resting" and not self.rules.dry_run:
             await first_of(self.cycle.rest_all(), self._ports.clock.sleep(STOP_S))
         self.settle()
         self.store.event("stop", "sunmode stops")
+        _log.info("stopped")
         await self.close()
 
     def settle(self) -> None:

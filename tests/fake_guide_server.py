@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +21,14 @@ TASK_ID = "4746ce28cf09464b85d5425606fc4f9c"
 
 @dataclass(frozen=True)
 class Heard:
-    """One request as it came over the wire."""
+    """One request as it came over the wire, and when it did, on a clock that is the server's own."""
 
     method: str
     target: str
     headers: dict[str, str]
     body: bytes
     port: int
+    at_s: float = field(default_factory=time.perf_counter)
 
     @property
     def path(self) -> str:
@@ -153,9 +155,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def guide_server() -> Iterator[Guide]:
+def guide_server(guide: Guide | None = None) -> Iterator[Guide]:
     """Serve a `Guide` on a free loopback port."""
-    guide = Guide()
+    guide = guide or Guide()
     with _Server(guide) as server:
         guide.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from optimizer.cli import config_option
 from optimizer.cli.run import configure_logs, open_site
+from optimizer.clock import Clock
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
-from optimizer.domain import ChargerReading, SiteReading
-from optimizer.errors import AuthError, CloudError, RateLimited, SunmodeError
+from optimizer.errors import (
+    AuthError,
+    BadAnswer,
+    CloudError,
+    RateLimited,
+    SunmodeError,
+    Throttled,
+    Unavailable,
+)
 from optimizer.service import Ports, limits_from
 from optimizer.solax.client import SolaxClient
 from optimizer.solax.transport import open_http
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 
-T = TypeVar("T")
-
 _WAL_RESET_FIXED = (3, 51, 3)
+_MINUTES_FROM_S = 120.0
+_WHERE_LOGS_GO = "let store.path name a file in a folder that this user may write to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +79,44 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
     async with AsyncExitStack() as stack:
         try:
             site = await stack.enter_async_context(open_site(settings))
+        except SunmodeError as error:
+            yield Finding("virtual", False, str(error))
+            return
+        try:
             store = _open_store(settings, site.ports)
         except SunmodeError as error:
-            yield Finding("database", False, str(error))
+            yield Finding("database", False, f"{error}; {_WHERE_LOGS_GO}")
             return
         stack.callback(store.close)
         yield _database(settings)
         http = open_http(site.base_url, site.token)
-        client = SolaxClient(http, store.ledger, site.ports.clock, inverter=settings.inverter)
+        client = SolaxClient(
+            http,
+            store.ledger,
+            site.ports.clock,
+            inverter=settings.inverter,
+            call_timeout_s=settings.solax.call_timeout_s,
+            status_map=settings.solax.status_map,
+        )
         stack.push_async_callback(client.aclose)
-        yield await _asked("house", client.read_site, _house)
-        for spec in settings.charger_specs():
+        async for finding in _cloud(settings, client, site.ports.clock):
+            yield finding
 
-            async def read(serial: str = spec.serial) -> ChargerReading:
-                return await client.read_charger(serial)
 
-            yield await _asked(spec.name, read, _charger)
+async def _cloud(settings: Settings, client: SolaxClient, clock: Clock) -> AsyncIterator[Finding]:
+    """Look at the house and at each charger, until one look tells that no other can be had either."""
+    looks: list[tuple[str, Callable[[], Awaitable[str]]]] = [("house", partial(_house, client))]
+    looks += [(spec.name, partial(_charger, client, spec.serial)) for spec in settings.charger_specs()]
+    for number, (what, look) in enumerate(looks, start=1):
+        try:
+            yield Finding(what, True, await look())
+        except CloudError as error:
+            yield Finding(what, False, _cure(error, clock))
+            # A second refusal in a row would shut every program of this token out for a quarter of an hour.
+            if isinstance(error, AuthError | RateLimited):
+                for left, _ in looks[number:]:
+                    yield Finding(left, False, "not looked at; mend the fault before it and check again")
+                return
 
 
 def _strategy(settings: Settings) -> Finding:
@@ -112,24 +143,33 @@ def _database(settings: Settings) -> Finding:
     return Finding("database", True, text)
 
 
-async def _asked(what: str, ask: Callable[[], Awaitable[T]], told: Callable[[T], str]) -> Finding:
-    try:
-        return Finding(what, True, told(await ask()))
-    except AuthError as error:
-        return Finding(what, False, f"{error}; a new token comes from the API page of the SolaX website")
-    except RateLimited:
-        return Finding(what, False, "the call budget is used up; try again in a minute")
-    except CloudError as error:
-        return Finding(what, False, str(error))
+def _cure(error: CloudError, clock: Clock) -> str:
+    """Return what went wrong and what to do about it."""
+    if isinstance(error, RateLimited):
+        wait_s = max(1.0, error.retry_at_s - clock.monotonic_s())
+        return f"not looked at, for calls are held back ({error}); check again in {_duration(wait_s)}"
+    if isinstance(error, Throttled):
+        return f"{error}; what else uses this token? Let it rest for an hour"
+    if isinstance(error, BadAnswer):
+        return f"{error}; does solax.base_url lead to the SolaX cloud?"
+    if isinstance(error, Unavailable):
+        return f"{error}; is the device online in the SolaX app, and solax.base_url reachable from here?"
+    return str(error)
 
 
-def _house(reading: SiteReading) -> str:
+def _duration(seconds: float) -> str:
+    return f"{math.ceil(seconds)} s" if seconds < _MINUTES_FROM_S else f"{math.ceil(seconds / 60.0)} min"
+
+
+async def _house(client: SolaxClient) -> str:
+    reading = await client.read_site()
     parts = {"PV": reading.pv_w, "grid": reading.grid_w, "battery": reading.battery_w}
     known = ", ".join(f"{name} {'unknown' if w is None else f'{w:.0f} W'}" for name, w in parts.items())
     return f"{known}, measured {reading.stamp or 'at an unknown time'} (the cloud's clock)"
 
 
-def _charger(reading: ChargerReading) -> str:
+async def _charger(client: SolaxClient, serial: str) -> str:
+    reading = await client.read_charger(serial)
     mode = "mode unknown" if reading.mode is None else reading.mode.name
     power = "power unknown" if reading.ev_w is None else f"{reading.ev_w:.0f} W"
     return f"{mode}, {reading.status.name.lower()}, {power}"

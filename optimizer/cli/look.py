@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +17,7 @@ from optimizer.clock import SystemClock
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
 from optimizer.errors import InputError
+from optimizer.store.instants import to_json
 from optimizer.store.queries import LoggedDecision, Status, decision_at, export_parquet, last_status
 
 
@@ -29,24 +29,26 @@ def status_command(as_json: bool, quiet: bool, config_path: Path | None) -> None
     """Show what the service sees and does now."""
     settings = _settings(config_path)
     now = SystemClock().now()
+    if quiet:
+        raise click.exceptions.Exit(0 if _is_well(settings, now) else 1)
     status = last_status(settings.store.path, now)
     if as_json:
-        click.echo(json.dumps(_document(status, settings, now), default=str))
-    elif not quiet:
+        click.echo(to_json(_document(status, settings, now)))
+    else:
         for line in _lines(status, settings, now):
             click.echo(line)
-    if quiet and not _is_alive(status, settings, now):
-        raise click.exceptions.Exit(1)
 
 
 @click.command("why")
-@click.argument("time", required=False)
+@click.argument("moment", metavar="[TIME]", required=False)
 @config_option
-def why_command(time: str | None, config_path: Path | None) -> None:
+def why_command(moment: str | None, config_path: Path | None) -> None:
     """Explain the decision that holds now or held at TIME ("14:30", "2026-06-01 14:30", ISO with offset)."""
     settings = _settings(config_path)
     now = SystemClock().now()
-    at = now if time is None else parsed_time(time, settings.zone, now)
+    at = now if moment is None else parsed_time(moment, settings.zone, now)
+    if at > now:
+        raise InputError(f"{moment!r} lies ahead: only what has been decided can be explained")
     found = decision_at(settings.store.path, at)
     if not found:
         raise InputError(f"nothing was decided before {at.astimezone(settings.zone):%Y-%m-%d %H:%M}")
@@ -76,16 +78,24 @@ def parsed_time(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     try:
         if len(text) <= len("23:59:59") and ":" in text:
             local = now.astimezone(zone)
-            at = datetime.combine(local.date(), datetime.strptime(text, "%H:%M").time(), zone)  # noqa: DTZ007
+            of_day = time.fromisoformat(text)
+            at = datetime.combine(local.date(), of_day, of_day.tzinfo or zone)
             return (at if at <= local else at - timedelta(days=1)).astimezone(UTC)
         at = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise InputError(f'{text!r} is no time like "14:30" or "2026-06-01 14:30"') from error
-    return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _settings(config_path: Path | None) -> Settings:
     return load_settings(find_config(config_path, os.environ), os.environ)
+
+
+def _is_well(settings: Settings, now: datetime) -> bool:
+    try:
+        return _is_alive(last_status(settings.store.path, now), settings, now)
+    except InputError:
+        return False
 
 
 def _is_alive(status: Status, settings: Settings, now: datetime) -> bool:
@@ -102,8 +112,9 @@ def _lines(status: Status, settings: Settings, now: datetime) -> Iterator[str]:
         since = _ago(decision.at, now)
         yield f"  decision  {decision.charger}: {decision.mode.name}, written {since}: {decision.reason}"
     for order in status.overrides:
-        mode = "automatic" if order.mode is None else order.mode.name
-        yield f"  by hand   {order.charger or 'all'}: {mode} until {order.until.astimezone(zone):%a %H:%M}"
+        until = f"until {order.until.astimezone(zone):%a %H:%M}"
+        held = "automatic" if order.mode is None else f"{order.mode.name} {until}"
+        yield f"  by hand   {order.charger or 'all'}: {held}"
     budget = settings.budget
     minute = f"{status.calls_last_minute} of {budget.calls_per_minute} calls in the last minute"
     yield f"  budget    {minute}, {status.calls_last_day} of {budget.calls_per_day} in the last day"
@@ -141,7 +152,8 @@ def _ago(at: datetime, now: datetime) -> str:
 
 
 def _explained(decision: LoggedDecision, zone: ZoneInfo) -> Iterator[str]:
-    yield f"{decision.charger}: {decision.mode.name} since {decision.at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    at = decision.at.astimezone(zone)
+    yield f"{decision.charger}: {decision.mode.name}, as decided at {at:%Y-%m-%d %H:%M:%S}"
     yield f"  {decision.reason}"
     if decision.guard is not None:
         yield f"  the strategy wanted {decision.proposed.name}, the guard {decision.guard.value} had its way"
@@ -154,15 +166,15 @@ def _explained(decision: LoggedDecision, zone: ZoneInfo) -> Iterator[str]:
 
 def _document(status: Status, settings: Settings, now: datetime) -> Mapping[str, Any]:
     return {
-        "now": now.isoformat(),
-        "site": None if status.site is None else asdict(status.site),
+        "now": now,
+        "site": status.site,
         "chargers": {
             name: {**asdict(reading), "mode": _name(reading.mode), "status": reading.status.name}
             for name, reading in status.chargers.items()
         },
         "decisions": {
             name: {
-                "at": decision.at.isoformat(),
+                "at": decision.at,
                 "mode": decision.mode.name,
                 "proposed": decision.proposed.name,
                 "guard": decision.guard,
@@ -173,7 +185,7 @@ def _document(status: Status, settings: Settings, now: datetime) -> Mapping[str,
             for name, decision in status.decisions.items()
         },
         "overrides": [{**asdict(order), "mode": _name(order.mode)} for order in status.overrides],
-        "sessions": {name: asdict(session) for name, session in status.sessions.items()},
+        "sessions": status.sessions,
         "budget": {
             "calls_last_minute": status.calls_last_minute,
             "calls_per_minute": settings.budget.calls_per_minute,
@@ -181,7 +193,7 @@ def _document(status: Status, settings: Settings, now: datetime) -> Mapping[str,
             "calls_per_day": settings.budget.calls_per_day,
             "held_until": status.calls_held_until,
         },
-        "events": [asdict(event) for event in status.events],
+        "events": status.events,
         "alive": _is_alive(status, settings, now),
         "log_bytes": status.size_bytes,
     }

@@ -186,7 +186,7 @@ class Ruling:
 def guard(proposal: Proposal, inputs: GuardInputs, policy: GuardPolicy) -> Ruling:
     """Return what becomes of a proposal."""
     owner = inputs.override
-    if owner is not None and owner.until_s > inputs.now_s:
+    if owner is not None and _stands(owner, inputs.now_s, policy):
         return _by_hand(owner, inputs.now_s)
     lease_s = lease_until_s(inputs.freshness, policy.lease_s, policy.stale_s)
     current = policy.resting_mode if inputs.current is None else inputs.current
@@ -210,6 +210,11 @@ def guard(proposal: Proposal, inputs: GuardInputs, policy: GuardPolicy) -> Rulin
     numbers["mode"] = mode.name
     shown = {key: value for key, value in numbers.items() if f"{{{key}" in sentence}
     return Ruling(mode, who, Reason(f"guard.{name}", sentence, shown), lease_until)
+
+
+def _stands(owner: Override, now_s: float, policy: GuardPolicy) -> bool:
+    """Tell whether an order holds: not FAST or ECO where no lease is given at all, for nobody sees its end."""
+    return owner.until_s > now_s and (policy.lease_s > 0.0 or not owner.mode.draws_from_grid)
 
 
 def _by_hand(owner: Override, now_s: float) -> Ruling:
