@@ -78,6 +78,16 @@ def test_without_systemd_nothing_is_sent() -> None:
     Notifier({}).ready()
 
 
+def test_a_supervisor_that_does_not_listen_holds_nobody_up(tmp_path: Path) -> None:
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(str(address))
+        notifier = Notifier({"NOTIFY_SOCKET": str(address)})
+        queue = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text(encoding="ascii"))
+        for _ in range(queue + 3):
+            notifier.alive("nobody reads this")
+
+
 def test_a_lost_notify_socket_does_not_hurt(tmp_path: Path) -> None:
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).alive("still here")
 

@@ -7,6 +7,9 @@ import os
 import socket
 from collections.abc import Mapping
 
+_PATIENCE_S = 0.05
+"""A datagram waits while its receiver's queue is full: a hanging systemd must not hold up the loop."""
+
 
 class Notifier:
     """Sends datagrams to the socket that systemd named in `$NOTIFY_SOCKET`."""
@@ -35,4 +38,5 @@ class Notifier:
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
         ):
+            sock.settimeout(_PATIENCE_S)
             sock.sendto(message.encode(), self._address)
