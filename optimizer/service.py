@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import httpx
 import structlog
@@ -29,13 +30,15 @@ from optimizer.runtime.replay import context_of
 from optimizer.runtime.rules import HomeBattery, Rules
 from optimizer.runtime.takeover import take_over
 from optimizer.runtime.world import World
-from optimizer.solax.callbacks import CallbackEvent
 from optimizer.solax.client import SolaxClient
 from optimizer.solax.transport import open_http
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 from optimizer.store.recovery import NOTHING, Recovered
 from optimizer.store.sqlite import StoreUnavailable
+
+if TYPE_CHECKING:  # it brings a web server along, which only callbacks need
+    from optimizer.solax.callbacks import CallbackEvent
 
 GRACE_S = 1.0
 """How long a cycle that is under way at a stop may take to end by itself."""
