@@ -12,6 +12,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -93,7 +94,7 @@ def test_the_scale_multiplies_the_production_only() -> None:
     assert scaled.at(noon_s)[1] == full.at(noon_s)[1]
 
 
-def write(path: Path, times_s: list[int], **columns: list[float | None]) -> Path:
+def write(path: Path, times_s: list[int], **columns: list[Any]) -> Path:
     times = pa.array([time_s * 1000 for time_s in times_s], pa.timestamp("ms", "UTC"))
     pq.write_table(pa.table({"time": times, **columns}), path)
     return path
@@ -108,10 +109,11 @@ def write(path: Path, times_s: list[int], **columns: list[float | None]) -> Path
         ([0, 60], {"pv_w": [0.0] * 2}, "columns"),
         ([0, 60], {"pv_w": [0.0, None], "load_w": [0.0] * 2}, "pv_w of row 1"),
         ([0, 60], {"pv_w": [0.0, 1.0], "load_w": [-1.0, 0.0]}, "load_w of row 0"),
+        ([0, 60], {"pv_w": ["much", "little"], "load_w": [0.0] * 2}, "columns"),
     ],
 )
 def test_a_house_file_that_cannot_be_right_is_refused(
-    tmp_path: Path, times_s: list[int], columns: dict[str, list[float | None]], complaint: str
+    tmp_path: Path, times_s: list[int], columns: dict[str, list[Any]], complaint: str
 ) -> None:
     with pytest.raises(InputError, match=complaint):
         read_house(write(tmp_path / "house.parquet", times_s, **columns))

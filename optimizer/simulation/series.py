@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from optimizer.errors import InputError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Floats = np.ndarray[tuple[int], np.dtype[np.float32]]
+    Times = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +67,46 @@ def read_house(path: Path, pv_scale: float = 1.0) -> HouseSeries:
     `pv_scale` multiplies the production.  Raises `InputError` for a missing file or column,
     an irregular step, or values that are missing or negative.
     """
-    import numpy as np
-
-    table = _read_table(path)
-    times_s = _epoch_s(table["time"])
+    times_s, pv_w, load_w = _read_columns(path)
     step_s = _regular_step_s(path, times_s)
-    pv_w = table["pv_w"].to_numpy().astype(np.float32) * np.float32(pv_scale)
-    load_w = table["load_w"].to_numpy().astype(np.float32)
-    return house_series(datetime.fromtimestamp(float(times_s[0]), UTC), step_s, pv_w, load_w)
+    start = datetime.fromtimestamp(float(times_s[0]), UTC)
+    return house_series(start, step_s, pv_w * pv_w.dtype.type(pv_scale), load_w)
 
 
-def _read_table(path: Path) -> pa.Table:
+def _read_columns(path: Path) -> tuple[Times, Floats, Floats]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    names = ("time", "pv_w", "load_w")
     try:
-        return pq.read_table(path, columns=["time", "pv_w", "load_w"])
-    except (OSError, ValueError, KeyError) as error:
+        with pq.ParquetFile(path) as file:
+            time, pv_w, load_w = (file.read(columns=[name])[name].combine_chunks() for name in names)
+        return _epoch_s(time), _watts(pv_w), _watts(load_w)
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise InputError(f"{path}: needs to be Parquet with the columns time, pv_w and load_w") from error
 
 
-def _epoch_s(times: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _epoch_s(times: pa.Array) -> Times:
     import numpy as np
+    import pyarrow as pa
 
-    milliseconds: np.ndarray[tuple[int], np.dtype[np.int64]]
-    milliseconds = times.to_numpy().astype("datetime64[ms]").astype(np.int64)
-    return milliseconds / 1000.0
+    milliseconds = np.from_dlpack(times.cast(pa.timestamp("ms"), safe=False).cast(pa.int64()))
+    return cast("Times", milliseconds.astype(np.float64) / 1000.0)
 
 
-def _regular_step_s(path: Path, times_s: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+def _watts(values: pa.Array) -> Floats:
+    """Return the values, NaN where there is none.
+
+    Not by `to_numpy`, which imports pandas: half a second and 60 MB for nothing.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    floats = values.cast(pa.float32(), safe=False)
+    return cast("Floats", np.from_dlpack(floats.fill_null(float("nan")) if floats.null_count else floats))
+
+
+def _regular_step_s(path: Path, times_s: Times) -> float:
     import numpy as np
 
     steps_s = np.diff(times_s)
