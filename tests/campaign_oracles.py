@@ -1,0 +1,270 @@
+"""Who judges a life: at the border to the cloud, once a minute from above, and in the log afterwards.
+
+The promises, I1 to I4, are the ones of the service: its budget, no grid power on old data, the decided mode
+reached, no command without an intent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from typing_extensions import override
+
+from campaign_plan import Outage, Plan
+from optimizer.clock import Clock
+from optimizer.domain import Mode
+from optimizer.runtime.world import ChargerView
+from optimizer.service import Service
+from optimizer.simulation.cloud import VirtualCloud
+from optimizer.simulation.faults import ANSWER_FAULTS, COMMAND_FAULTS, Fault, FaultKind
+from optimizer.simulation.transport import VirtualTransport
+from optimizer.simulation.wire import COMMAND
+from optimizer.store.ledger import Instant
+from optimizer.store.sqlite import connect_reader
+
+CONVERGED_S = 300.0
+"""I3: the decided mode is the true one after so long without trouble."""
+SETTLED_S = 360.0
+"""What went wrong is over after so long: the last repetition of a command is answered for by then."""
+NOTICED_S = 1080.0
+"""A change by hand is seen by then: an idle charger is read every 15 min at night."""
+INTENT_LIFE_S = 60.0
+EXCHANGE_S = 20.0
+"""A call reaches the cloud within this time of its row: waiting for the commit included."""
+
+_LAG_S = 120.0
+"""From a lapsed lease to a charger in another mode, beyond one cycle: reads, the command, its way."""
+_UNSEEN_S = 420.0
+"""A sample may be younger to us than it is, by as long as it may lie unread and still count as fresh."""
+_HAMPERING = frozenset((*ANSWER_FAULTS, *COMMAND_FAULTS, FaultKind.CHARGER_OFFLINE, FaultKind.CHARGER_FROZEN))
+_BY_HAND = frozenset((FaultKind.MANUAL_CHANGE, FaultKind.FALLBACK_TO_FAST))
+_CALM = frozenset(("ok", FaultKind.INVERTER_OFFLINE.value))
+
+
+def span_s(fault: Fault) -> tuple[float, float] | None:
+    """Return from when to when a fault keeps the service from seeing or moving a charger."""
+    if fault.kind in _HAMPERING:
+        return fault.start_s, fault.end_s
+    if fault.kind in _BY_HAND:
+        return fault.start_s, fault.start_s + NOTICED_S
+    return None
+
+
+class Border(httpx.AsyncBaseTransport):
+    """The way out to the cloud: what has left arrives, even if its sender is dead by then.
+
+    Each command that passes is held against the log as it is on the disk at that moment.
+    """
+
+    def __init__(self, cloud: VirtualCloud, log: Path, plan: Plan, violations: list[str]) -> None:
+        self._inner = VirtualTransport(cloud)
+        self._cloud = cloud
+        self._log = log
+        self._plan = plan
+        self._violations = violations
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith(COMMAND):
+            self._judge(json.loads(request.content))
+        exchange = asyncio.ensure_future(self._inner.handle_async_request(request))
+        exchange.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(exchange)
+
+    def _judge(self, body: dict[str, object]) -> None:
+        t_s, mode = self._cloud.elapsed_s(), Mode(int(str(body["cmdValue"])))
+        with closing(connect_reader(self._log)) as conn:
+            for serial in body["sns"]:  # type: ignore[attr-defined]
+                newest = conn.execute(
+                    "SELECT mode, state FROM command WHERE serial = ? ORDER BY id DESC LIMIT 1", (serial,)
+                ).fetchone()
+                if newest != (int(mode), "sent") and not (mode is not Mode.FAST and in_outage(self._plan, t_s)):
+                    self._violations.append(f"I4: {t_s:.0f} s: {mode.name} left, the log says {newest}")
+
+
+def in_outage(plan: Plan, t_s: float, tail_s: float = 0.0) -> bool:
+    """Tell whether the log could not be written at `t_s`, or shortly before."""
+    return any(_covers(outage, t_s, tail_s) for outage in plan.outages)
+
+
+def _covers(outage: Outage, t_s: float, tail_s: float) -> bool:
+    return outage.at_s <= t_s <= outage.at_s + outage.lasts_s + tail_s
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One charger as the watcher saw it last.
+
+    `apart_s` is since when its mode is not the decided one, `by_hand_s` when the owner's word last held.
+    """
+
+    decided: Mode | None = None
+    apart_s: float | None = None
+    by_hand_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Looks at the truth once a minute and holds it against what the service believes and wants."""
+
+    plan: Plan
+    cloud: VirtualCloud
+    log: Path
+    violations: list[str]
+    calm_minutes: int = 0
+    hampered_s: float = 0.0
+    seen_calls: int = 0
+    chargers: dict[str, _Watched] = field(default_factory=dict)
+
+    def look(self, service: Service | None, clock: Clock) -> None:
+        """Take one sample; `service` is None while it is down."""
+        self.cloud.advance()
+        t_s = self.cloud.elapsed_s()
+        if service is None or self._is_hampered(t_s, clock):
+            self.hampered_s = t_s
+        if service is None:
+            self.chargers.clear()
+            return
+        calm = t_s - self.hampered_s >= SETTLED_S
+        self.calm_minutes += calm
+        for view in service.world.chargers.values():
+            truth = self.cloud.home.charger(view.spec.serial)
+            self._on_old_data(view, truth.mode, t_s, service.rules.cycle_s)
+            self._converged(view, truth.mode, t_s, calm=calm)
+
+    def _is_hampered(self, t_s: float, clock: Clock) -> bool:
+        spans = filter(None, map(span_s, self.plan.faults))
+        lasting = any(start_s <= t_s <= end_s for start_s, end_s in spans)
+        calls = [*self.cloud.calls][self.seen_calls :]
+        self.seen_calls += len(calls)
+        struck = any(call.outcome not in _CALM for call in calls)
+        return lasting or struck or in_outage(self.plan, t_s) or self._is_held(clock)
+
+    def _is_held(self, clock: Clock) -> bool:
+        now = Instant.of(clock)
+        with closing(connect_reader(self.log)) as conn:
+            rows = conn.execute("SELECT boot_id, open_until_s, open_until FROM breaker").fetchall()
+        return any(now.s_of(*row) > now.s for row in rows)
+
+    def _on_old_data(self, view: ChargerView, mode: Mode, t_s: float, cycle_s: float) -> None:
+        """I2: nothing draws from the grid on data that is too old, unless the owner has said so."""
+        watched = self.chargers.setdefault(view.spec.name, _Watched())
+        if view.override is not None:
+            watched.by_hand_s = t_s
+        if not mode.draws_from_grid or t_s - watched.by_hand_s <= cycle_s + _LAG_S:
+            return
+        age_s, quiet_s = self.cloud.source_age_s(), t_s - self.hampered_s
+        limit_s = 900.0 + cycle_s + _LAG_S
+        if (quiet_s >= age_s > limit_s) or (quiet_s >= SETTLED_S and age_s > limit_s + _UNSEEN_S):
+            self.violations.append(f"I2: {t_s:.0f} s: {mode.name} on data {age_s:.0f} s old")
+
+    def _converged(self, view: ChargerView, mode: Mode, t_s: float, *, calm: bool) -> None:
+        """I3: in quiet times a charger is where it shall be, or on its way for less than 5 min."""
+        watched = self.chargers.setdefault(view.spec.name, _Watched())
+        decided = None if view.decision is None else view.decision.mode
+        if decided is mode or decided is not watched.decided or not calm:
+            watched.apart_s = None if decided is mode else t_s
+        watched.decided = decided
+        if watched.apart_s is not None and t_s - watched.apart_s > CONVERGED_S:
+            wanted = "nothing" if decided is None else decided.name
+            self.violations.append(f"I3: {t_s:.0f} s: {view.spec.name} is {mode.name}, decided was {wanted}")
+
+
+@dataclass(frozen=True, slots=True)
+class Boots:
+    """When each boot of the machine began, on the cloud's time."""
+
+    began_s: dict[str, float]
+
+    def t_s(self, boot_id: str, s: float) -> float:
+        """Translate a moment of a boot's clock."""
+        return self.began_s[boot_id] + s
+
+
+def audit(conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud, boots: Boots, kills: int) -> Iterator[str]:
+    """Yield what the log and the cloud's own record do not agree on."""
+    settings = plan.values["budget"]
+    if cloud.worst_minute() > settings["calls_per_minute"] or cloud.worst_day() > 8000:
+        yield f"I1: {cloud.worst_minute()} calls in a minute, {cloud.worst_day()} in a day"
+    yield from _commands(conn, plan, cloud, boots)
+    yield from _calls(conn, plan, cloud, boots, kills)
+    yield from _happenings(conn, plan, cloud)
+
+
+def _commands(conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud, boots: Boots) -> Iterator[str]:
+    rows = conn.execute(
+        "SELECT serial, mode, boot_id, intended_s FROM command WHERE sent_at IS NOT NULL ORDER BY id"
+    ).fetchall()
+    open_ones = [(serial, Mode(mode), boots.t_s(boot, s)) for serial, mode, boot, s in rows]
+    for call in cloud.calls:
+        if call.endpoint == COMMAND and call.mode is not None:
+            for serial in call.subject.split(","):
+                fits = _first(open_ones, serial, call.mode, call.t_s)
+                if fits is not None:
+                    del open_ones[fits]
+                elif not in_outage(plan, call.t_s, EXCHANGE_S):
+                    yield f"I4: {call.t_s:.0f} s: {call.mode.name} to {serial} has no intent of its own"
+
+
+def _first(intents: Sequence[tuple[str, Mode, float]], serial: str, mode: Mode, t_s: float) -> int | None:
+    for index, (to, wanted, at_s) in enumerate(intents):
+        if (to, wanted) == (serial, mode) and 0.0 <= t_s - at_s <= INTENT_LIFE_S:
+            return index
+    return None
+
+
+def _calls(
+    conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud, boots: Boots, kills: int
+) -> Iterator[str]:
+    """Compare the ledger with the cloud's count, call by call in the order of time."""
+    rows = conn.execute("SELECT boot_id, reserved_s, endpoint, subject, outcome FROM call").fetchall()
+    ours = sorted((boots.t_s(boot, s), endpoint, subject, outcome) for boot, s, endpoint, subject, outcome in rows)
+    lost = 0
+    position = 0
+    for call in cloud.calls:
+        found = position
+        while found < len(ours) and not _same(ours[found], call.endpoint, call.subject, call.t_s):
+            found += 1
+            if found == len(ours) or ours[found][0] > call.t_s:
+                found = len(ours)
+        if found == len(ours):
+            if not in_outage(plan, call.t_s, EXCHANGE_S):
+                yield f"calls: {call.t_s:.0f} s: {call.endpoint} of {call.subject} is not in the ledger"
+            continue
+        skipped = ours[position:found]
+        lost += sum(outcome != "not_sent" for *_, outcome in skipped)
+        if call.outcome == "ok" and ours[found][3] not in ("ok", None):
+            yield f"calls: {call.t_s:.0f} s: the cloud served {call.endpoint}, the ledger says {ours[found][3]}"
+        position = found + 1
+    lost += sum(outcome != "not_sent" for *_, outcome in ours[position:])
+    if lost > kills:
+        yield f"calls: {lost} rows of the ledger never reached the cloud, with {kills} kills"
+
+
+def _same(row: tuple[float, str, str, str | None], endpoint: str, subject: str, t_s: float) -> bool:
+    return row[1] == endpoint.removesuffix(".do") and row[2] == subject and 0.0 <= t_s - row[0] <= EXCHANGE_S
+
+
+def _happenings(conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud) -> Iterator[str]:
+    for kind, message in conn.execute(
+        "SELECT kind, message FROM event WHERE kind IN ('job_failed', 'strategy_failed', 'log_lost')"
+    ):
+        if "StoreUnavailable" not in message and "StoreLocked" not in message:
+            yield f"{kind}: {message}"
+    energy = conn.execute("SELECT sum(ev_kwh) FROM session").fetchone()[0] or 0.0
+    truth = cloud.home.truth().ev_kwh
+    if abs(energy - truth) > 1.0 + 0.05 * truth:
+        yield f"energy: the sessions have {energy:.2f} kWh, the cars took {truth:.2f} kWh"
+
+
+def trace_rows(conn: sqlite3.Connection, cloud: VirtualCloud) -> Iterator[object]:
+    """Yield what happened, at the cloud and in our own head."""
+    yield from cloud.calls
+    yield from conn.execute("SELECT at, charger, mode, guard, reason, inputs FROM decision ORDER BY id")
