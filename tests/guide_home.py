@@ -43,12 +43,13 @@ class Pile:
         return _POWER_W[self.mode] if self.connected else 0.0
 
 
-@dataclass
+@dataclass(repr=False)  # a failing test shall not show the token
 class GuideHome(Guide):
     """The cloud with one house; `now_s` is its only clock.
 
     Samples come every `telemetry_s`, the second one `first_sample_s` after the first look; a charger obeys
-    `latency_s` after its command.  `lost_commands` are accepted and forgotten, `frozen` stops the samples.
+    `latency_s` after its command.  `lost_commands` are accepted and forgotten, `slow_commands_s` holds back
+    their answers, `frozen` stops the samples.
     """
 
     token: str = ""
@@ -57,6 +58,7 @@ class GuideHome(Guide):
     first_sample_s: float = 0.7
     latency_s: float = 0.3
     lost_commands: int = 0
+    slow_commands_s: float = 0.0
     frozen: bool = False
     pv_w: float = 3000.0
     now_s: Callable[[], float] = time.perf_counter
@@ -79,7 +81,10 @@ class GuideHome(Guide):
         if asked.get("tokenId") != self.token:
             return told({"success": False, "exception": "token invalid!", "code": 103})
         with self._lock:
-            return told(route(asked))
+            reply = told(route(asked))
+        if heard.method == "POST":
+            self.stop.wait(self.slow_commands_s)
+        return reply
 
     def calls(self, endpoint: str = "") -> list[Heard]:
         """Return what was heard, of one endpoint or of all."""

@@ -118,7 +118,7 @@ class Running:
         return time.perf_counter() - began_s
 
 
-@dataclass
+@dataclass(repr=False)  # a failing test shall not show the token
 class Site:
     """A folder as an owner has it: configuration, database, token in the environment."""
 

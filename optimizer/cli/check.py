@@ -151,7 +151,7 @@ def _cure(error: CloudError, clock: Clock) -> str:
     if isinstance(error, Throttled):
         return f"{error}; what else uses this token? Let it rest for an hour"
     if isinstance(error, BadAnswer):
-        return f"{error}; does solax.base_url lead to the SolaX cloud?"
+        return f"{error}; does solax.base_url lead to the SolaX cloud, and to nothing else?"
     if isinstance(error, Unavailable):
         return f"{error}; is the device online in the SolaX app, and solax.base_url reachable from here?"
     return str(error)
