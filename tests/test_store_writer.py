@@ -71,6 +71,24 @@ def test_a_call_returns_its_result_after_the_commit(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_is_waited_for_survives_a_power_cut_and_telemetry_waits_for_no_disk(tmp_path: Path) -> None:
+    levels: dict[str, int] = {}
+
+    def note(what: str) -> Insert:
+        return lambda conn: levels.update({what: conn.execute("PRAGMA synchronous").fetchone()[0]})
+
+    async def main() -> None:
+        with started(tmp_path / "log.db") as writer:
+            writer.post(note("telemetry"))
+            writer.post(note("vital telemetry"), vital=True)
+            await writer.flush()
+            await writer.call(note("waited for"))
+
+    asyncio.run(main())
+    normal, full = 1, 2
+    assert levels == {"telemetry": normal, "vital telemetry": normal, "waited for": full}
+
+
 def test_a_call_that_raises_writes_nothing_and_raises_the_same(tmp_path: Path) -> None:
     def work(conn: sqlite3.Connection) -> None:
         row("half")(conn)

@@ -79,10 +79,13 @@ class LogFile:
         if self._untold:
             self.transact(lambda _: None)
 
-    def transact(self, work: Work[T], may_commit: Callable[[], bool] = lambda: True) -> T:
+    def transact(
+        self, work: Work[T], may_commit: Callable[[], bool] = lambda: True, *, certain: bool = True
+    ) -> T:
         """Do `work` in one transaction and return its result; all of it is written or nothing.
 
-        `may_commit` is asked last, when nothing but the commit is left to do.
+        `may_commit` is asked last, when nothing but the commit is left to do.  A commit that is not `certain`
+        survives the death of the process, a power cut only after the next one that is: it waits for no disk.
 
         Raises:
             StoreLocked: somebody else writes; try again.
@@ -90,7 +93,7 @@ class LogFile:
             StoreUnavailable: full, read-only or broken.
 
         """
-        result = self._guarded(lambda: self._attempt(work, may_commit))
+        result = self._guarded(lambda: self._attempt(work, may_commit, certain=certain))
         self._commits += 1
         if self._commits % _UPKEEP_COMMITS == 0:
             self._upkeep()
@@ -130,8 +133,10 @@ class LogFile:
         except sqlite3.Error as error:
             raise StoreUnavailable(f"{self.path}: {error}") from error
 
-    def _attempt(self, work: Work[T], may_commit: Callable[[], bool]) -> T:
+    def _attempt(self, work: Work[T], may_commit: Callable[[], bool], *, certain: bool) -> T:
         conn = self._connection()
+        if self._options.durable:
+            conn.execute(f"PRAGMA synchronous = {'FULL' if certain else 'NORMAL'}")
         conn.execute("BEGIN IMMEDIATE")
         try:
             for mishap in self._untold:

@@ -102,7 +102,7 @@ class InlineWriter:
     def _write_posts(self) -> None:
         if not self._posts:
             return
-        self.dropped += self._file.transact(_all_of(tuple(self._posts)))
+        self.dropped += self._file.transact(_all_of(tuple(self._posts)), certain=False)
         self._posts.clear()
         self._due = _BATCH
 
@@ -240,7 +240,7 @@ class Writer:
         if job.future.cancelled():
             return 0.0
         try:
-            result = self._file.transact(job.work, job.may_commit)
+            result = self._file.transact(job.work, job.may_commit, certain=job.awaited)
         except StoreLocked as error:
             return self._put_back_or_fail(job, error, retry=True)
         except Abandoned:
@@ -273,7 +273,7 @@ class Writer:
 
     def _do_posts(self, posts: Sequence[Work[Any]]) -> float:
         try:
-            refused = self._file.transact(_all_of(posts))
+            refused = self._file.transact(_all_of(posts), certain=False)
         except SunmodeError as error:
             self._tell(well=False, error=str(error))
             self._put_back(posts)
