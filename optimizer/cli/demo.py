@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,62 +16,84 @@ from rich.live import Live
 
 from optimizer import logs
 from optimizer.cli import config_option
-from optimizer.cli.demo_view import DayView, frame, line, summary
+from optimizer.cli.demo_account import CloudCount, Day, account, next_steps
+from optimizer.cli.demo_view import GUTTER, DayView, News, frame, line
 from optimizer.cli.virtual_home import VIRTUAL_TOKEN, virtual_cloud
-from optimizer.clock import Clock, ScaledClock
+from optimizer.clock import ScaledClock
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
+from optimizer.config.sections import WeeklyGoal
 from optimizer.errors import InputError
 from optimizer.runtime.calendar import ClockCalendar
 from optimizer.runtime.locks import database_lock
 from optimizer.service import Ports, Service
 from optimizer.simulation.server import running_server
 
-DAY = "2019-09-10"
-"""Sun with clouds, and a car at home until the afternoon; see data/samples/README.md."""
+DAY = "2019-08-29"
+"""Sun with clouds, a car at home until the afternoon and again in the evening: every mode has its hour."""
 
-BEGIN_HOUR = 4
-HOURS = 18.0
+GOAL = WeeklyGoal(by="13:00", energy_kwh=9.0)
+"""What the owner of the demo wants, where the configuration has no goal."""
+
+BEGIN_HOUR = 7
+HOURS = 13.0
+SPEED = 450.0
 _FRAME_S = 0.25
 _LINE_EVERY = timedelta(minutes=30)
 
 
 @click.command("demo")
-@click.option("--day", default=DAY, show_default=True, help="Which day of the sample year.")
+@click.option(
+    "--day",
+    default=DAY,
+    show_default=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Which day, of the sample year.",
+)
 @click.option(
     "--hours", default=HOURS, show_default=True, type=click.FloatRange(0.1, 48), help="How much of it."
 )
 @click.option(
-    "--speed", default=600.0, show_default=True, type=click.FloatRange(1, 2000), help="Times real time."
+    "--speed", default=SPEED, show_default=True, type=click.FloatRange(1, 2000), help="Times real time."
 )
-@click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="Where the log goes.")
+@click.option("--keep", type=click.Path(path_type=Path), help="A new file for the log of this run.")
 @config_option
-def demo_command(day: str, hours: float, speed: float, keep: Path | None, config_path: Path | None) -> None:
+def demo_command(
+    day: datetime, hours: float, speed: float, keep: Path | None, config_path: Path | None
+) -> None:
     """Watch the service charge a car through a real day; ends with the figures of its own log."""
     settings = load_settings(find_config(config_path, os.environ), os.environ)
-    path = keep or settings.store.path.parent / "demo" / f"{day}.db"
+    path = _place(keep, settings.store.path.parent / "demo" / f"{day:%Y-%m-%d}.db")
     settings = _for_demo(settings, path)
-    start = _start(day, settings)
+    start = day.replace(hour=BEGIN_HOUR, tzinfo=settings.zone)
+    logs.configure("error", "auto", str)
+    clock = ScaledClock(start, speed)
+    goal = settings.goal_for(settings.charger_specs()[0].name, start)
     with database_lock(path):
         _remove_log(path)
-        calls = asyncio.run(_play(settings, ScaledClock(start, speed), timedelta(hours=hours)))
-    Console().print(summary(settings, path, start, start + timedelta(hours=hours), calls))
+        counted = asyncio.run(_play(settings, clock, start + timedelta(hours=hours)))
+    end = min(clock.now(), start + timedelta(hours=hours))
+    played = Day(path, start, end, goal)
+    Console().print(account(settings, played, counted))
+    for told in next_steps(played, settings):
+        click.echo(told)
 
 
-def _for_demo(settings: Settings, path: Path) -> Settings:
-    """Return the settings in front of the virtual home, with a log of the demo's own."""
-    solax = settings.solax.model_copy(update={"base_url": "virtual"})
-    callback = settings.callback.model_copy(update={"url": ""})
-    store = settings.store.model_copy(update={"path": path, "backup": None})
-    return settings.model_copy(update={"solax": solax, "callback": callback, "store": store})
+def _place(keep: Path | None, own: Path) -> Path:
+    """Return where the log goes; only the demo's own file is written over.
 
+    Raises:
+        InputError: the file is there already, or its folder cannot be made.
 
-def _start(day: str, settings: Settings) -> datetime:
+    """
+    if keep is not None and keep.exists():
+        raise InputError(f"{keep} is there already: name a new file")
+    path = keep or own
     try:
-        midnight = datetime.fromisoformat(day)
-    except ValueError as error:
-        raise InputError(f"{day!r} is no day like {DAY}") from error
-    return midnight.replace(hour=BEGIN_HOUR, minute=0, tzinfo=settings.zone)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent}: {error.strerror}") from error
+    return path
 
 
 def _remove_log(path: Path) -> None:
@@ -78,17 +101,30 @@ def _remove_log(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-async def _play(settings: Settings, clock: ScaledClock, length: timedelta) -> int:
-    """Run the service for `length`, on `clock`; return the most calls that the cloud saw in 60 s."""
+def _for_demo(settings: Settings, path: Path) -> Settings:
+    """Return the settings in front of the virtual home, with a log and, if need be, a goal of its own."""
+    solax = settings.solax.model_copy(update={"base_url": "virtual"})
+    callback = settings.callback.model_copy(update={"url": ""})
+    store = settings.store.model_copy(update={"path": path, "backup": None})
+    first, *others = settings.charger
+    charger = (first if first.goal else first.model_copy(update={"goal": (GOAL,)}), *others)
+    changed = {"solax": solax, "callback": callback, "store": store, "charger": charger}
+    return settings.model_copy(update=changed)
+
+
+async def _play(settings: Settings, clock: ScaledClock, end: datetime) -> CloudCount:
+    """Run the service on `clock` until `end`, or until the user has seen enough (Ctrl-C)."""
     cloud = virtual_cloud(settings, clock)
     async with running_server(cloud) as base_url:
         ports = Ports(clock=clock, calendar=lambda on_failure: ClockCalendar(clock, on_failure))
         service = Service(settings, ports, base_url=base_url, token=lambda: VIRTUAL_TOKEN)
         stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         try:
             await service.start()
             running = asyncio.create_task(service.run(stop))
-            await _watch(service, clock, clock.now() + length, running)
+            await _watch(service, clock, end, lambda: stop.is_set() or running.done())
             stop.set()
             service.cycle.wake()
             await running
@@ -96,41 +132,41 @@ async def _play(settings: Settings, clock: ScaledClock, length: timedelta) -> in
             await service.close()
             raise
         await service.stop()
-    return cloud.worst_minute()
+    return CloudCount(len(cloud.calls), cloud.worst_minute())
 
 
-async def _watch(service: Service, clock: Clock, end: datetime, running: asyncio.Task[None]) -> None:
-    """Show the day until its end, or until the service fails."""
-    view = DayView(service, clock.now(), end)
-    with _screen() as show:
-        while clock.now() < end and not running.done():
-            view.look(clock.now())
-            show(view)
+async def _watch(service: Service, clock: ScaledClock, end: datetime, is_over: Callable[[], bool]) -> None:
+    """Show the day until its end."""
+    console = Console()
+    view = DayView(service, clock.now(), end, console.width - GUTTER)
+    with _screen(console) as show:
+        while (now := clock.now()) < end and not is_over():
+            show(view, view.look(now))
             await asyncio.sleep(_FRAME_S)
 
 
 class _Printer:
-    """On a terminal a picture that changes, elsewhere a line for every half hour."""
+    """On a terminal a picture that changes, elsewhere a line for each change and every half hour."""
 
     def __init__(self, live: Live | None) -> None:
         self._live = live
         self._next: datetime | None = None
 
-    def __call__(self, view: DayView) -> None:
+    def __call__(self, view: DayView, fresh: list[News]) -> None:
         if self._live is not None:
             self._live.update(frame(view), refresh=True)
-        elif self._next is None or view.now >= self._next:
+            return
+        for news in fresh:
+            click.echo(f"{view.clock(news.at)}  {news.text}")
+        if self._next is None or view.now >= self._next:
             self._next = view.now + _LINE_EVERY
             click.echo(line(view))
 
 
 @contextmanager
-def _screen() -> Iterator[_Printer]:
-    console = Console()
+def _screen(console: Console) -> Iterator[_Printer]:
     if not console.is_terminal:
-        logs.configure("error", "auto", str)
         yield _Printer(None)
         return
-    logs.configure("error", "text", str)
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with Live(console=console, auto_refresh=False) as live:
         yield _Printer(live)

@@ -1,43 +1,86 @@
-"""What the demo shows: the day as it grows, and its account out of the log."""
+"""What the demo shows while it runs: the moment in numbers, the day as it grows, and why."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from itertools import groupby
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from optimizer.config import Settings
 from optimizer.domain import Mode
 from optimizer.runtime.world import ChargerView
 from optimizer.service import Service
-from optimizer.store.queries import day_energy, reading
 
-COLUMN = timedelta(minutes=15)
+ROWS = 7
+GUTTER = 7
+CAR_SUN, CAR_GRID, HOUSE, SUN = "green", "red", "grey50", "yellow"
+COLOURS = {Mode.STOP: "grey50", Mode.GREEN: "green", Mode.ECO: "yellow", Mode.FAST: "red"}
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_COLOURS = {Mode.STOP: "grey50", Mode.GREEN: "green", Mode.ECO: "yellow", Mode.FAST: "red"}
-_FULL_W = 9000.0
+_EIGHTHS = len(_BLOCKS) - 1
+_FULL_W = 8000.0
+_COLUMNS_PER_HOUR = (6, 4, 3, 2, 1)
+_NEWS_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is known at one time, in W with the signs of `optimizer.domain`."""
+
+    pv_w: float
+    base_load_w: float
+    ev_w: float
+    battery_w: float
+    surplus_w: float
+    mode: Mode
+
+    @property
+    def grid_w(self) -> float:
+        """What comes from the grid (or goes there, negative)."""
+        return self.base_load_w + self.ev_w - self.pv_w - self.battery_w
+
+    def segments(self) -> tuple[tuple[float, str], ...]:
+        """Return the column from below: up to which power it has which colour."""
+        used_w = self.base_load_w + self.ev_w
+        top = CAR_GRID if used_w > self.pv_w else SUN
+        sunny_w = max(self.base_load_w, min(used_w, self.pv_w))
+        return (self.base_load_w, HOUSE), (sunny_w, CAR_SUN), (max(used_w, self.pv_w), top)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something that has just changed."""
+
+    at: datetime
+    text: str
 
 
 class DayView:
-    """One column per quarter hour: the last PV and car power, and the decided mode."""
+    """Looks at the service now and then, and remembers one moment per column of the picture."""
 
-    def __init__(self, service: Service, start: datetime, end: datetime) -> None:
+    def __init__(self, service: Service, start: datetime, end: datetime, columns: int) -> None:
         self.service = service
         self.start = start
         self.now = start
-        self.width = int((end - start) / COLUMN) + 1
-        self.columns: dict[int, tuple[float, float, Mode]] = {}
+        hours = (end - start) / timedelta(hours=1)
+        self.per_hour = next((n for n in _COLUMNS_PER_HOUR if n * hours <= columns), 1)
+        self.width = max(1, round(hours * self.per_hour))
+        self.moments: dict[int, Moment] = {}
+        self.news: deque[News] = deque(maxlen=_NEWS_KEPT)
+        self._mode: Mode | None = None
+        self._connected: bool | None = None
 
-    def look(self, now: datetime) -> None:
-        """Take in what the service knows at `now`."""
+    def look(self, now: datetime) -> list[News]:
+        """Take in what the service knows at `now`; return what is new."""
         self.now = now
-        view = self.charger
-        mode = view.mode if view.mode is not None else Mode.STOP
-        self.columns[int((now - self.start) / COLUMN)] = (self.pv_w, self.service.world.ev_w, mode)
+        column = int((now - self.start) / timedelta(hours=1) * self.per_hour)
+        self.moments[column] = self.moment
+        fresh = [News(now, text) for text in self._noticed()]
+        self.news.extend(fresh)
+        return fresh
 
     @property
     def charger(self) -> ChargerView:
@@ -45,16 +88,18 @@ class DayView:
         return next(iter(self.service.world.chargers.values()))
 
     @property
-    def pv_w(self) -> float:
-        """Last known PV power."""
-        site = self.service.world.site.reading
-        return 0.0 if site is None else site.pv_w or 0.0
-
-    @property
-    def surplus_w(self) -> float:
-        """Last known surplus."""
-        estimate = self.service.world.site.estimate
-        return 0.0 if estimate is None else estimate.surplus_w
+    def moment(self) -> Moment:
+        """The last known powers, and the mode that the charger was last read in."""
+        world = self.service.world
+        site, estimate = world.site.reading, world.site.estimate
+        return Moment(
+            pv_w=0.0 if site is None else site.pv_w or 0.0,
+            base_load_w=0.0 if estimate is None else max(0.0, estimate.base_load_w or 0.0),
+            ev_w=world.ev_w,
+            battery_w=0.0 if site is None else site.battery_w or 0.0,
+            surplus_w=0.0 if estimate is None else estimate.surplus_w,
+            mode=self.charger.mode or Mode.STOP,
+        )
 
     @property
     def why(self) -> str:
@@ -62,88 +107,126 @@ class DayView:
         decision = self.charger.decision
         return "" if decision is None else str(decision.reason)
 
+    def clock(self, at: datetime) -> str:
+        """Return the time of day at the home."""
+        return f"{at.astimezone(self.service.settings.zone):%H:%M}"
+
+    def _noticed(self) -> Iterator[str]:
+        view = self.charger
+        if view.reading is not None and view.connected is not self._connected:
+            self._connected = view.connected
+            yield "a car is plugged in" if view.connected else "no car is plugged in"
+        if view.decision is not None and view.decision.mode is not self._mode:
+            self._mode = view.decision.mode
+            yield self.why if self.why.startswith(self._mode.name) else f"{self._mode.name}: {self.why}"
+
 
 def frame(view: DayView) -> RenderableType:
     """Return the picture of the moment."""
-    zone = view.service.settings.zone
-    local = view.now.astimezone(zone)
-    mode = view.charger.mode or Mode.STOP
-    title = Text.assemble(
-        ("sunmode", "bold"),
-        f"  {local:%a %d %b %Y  %H:%M}   ",
-        (f" {mode.name} ", f"reverse {_COLOURS[mode]}"),
-    )
-    return Group(title, _now_line(view), *_bars(view), Text(f"why   {view.why}"), _budget_line(view))
+    lines = (_title(view), _numbers(view.moment), Text(), *_chart(view), _modes(view), _hours(view), Text())
+    told = (("why", view.why), ("goal", goal_line(view)), ("budget", _budget(view)))
+    facts = (_fact(name, text) for name, text in told)
+    news = (_fact(view.clock(news.at), news.text, "dim") for news in view.news)
+    return Group(*lines, *facts, Text(), *news)
 
 
 def line(view: DayView) -> str:
     """Return the moment as one line."""
+    return f"{view.clock(view.now)}  {view.moment.mode.name:<5}  {_numbers(view.moment).plain}"
+
+
+def goal_line(view: DayView) -> str:
+    """Return the goal that comes next and what the session has of it."""
+    goal = view.service.settings.goal_for(view.charger.spec.name, view.now)
+    if goal is None:
+        return "none"
+    reading = view.charger.reading
+    so_far = 0.0 if reading is None else reading.session_kwh or 0.0
+    by = f"{goal.deadline.astimezone(view.service.settings.zone):%A %H:%M}"
+    return f"{goal.energy_kwh:g} kWh by {by}; this session has taken {so_far:.1f} kWh"
+
+
+def _title(view: DayView) -> Text:
     local = view.now.astimezone(view.service.settings.zone)
-    mode = view.charger.mode or Mode.STOP
-    return f"{local:%H:%M}  {mode.name:<5}  {_now_line(view).plain}  {view.why}"
+    mode = view.moment.mode
+    status = view.charger.status
+    return Text.assemble(
+        ("sunmode", "bold"),
+        f"   {local:%A, %d %B %Y   %H:%M}   ",
+        (f" {mode.name} ", f"bold reverse {COLOURS[mode]}"),
+        ("   " + ("" if status is None else status.name.lower().replace("_", " ")), "dim"),
+    )
 
 
-def _now_line(view: DayView) -> Text:
-    kilowatts = (("PV", view.pv_w), ("surplus", view.surplus_w), ("car", view.service.world.ev_w))
-    return Text("   ".join(f"{name} {power_w / 1000:5.2f} kW" for name, power_w in kilowatts))
+def _numbers(moment: Moment) -> Text:
+    powers = (
+        ("sun", moment.pv_w, SUN),
+        ("house", moment.base_load_w, "default"),
+        ("surplus", moment.surplus_w, "default"),
+        ("car", moment.ev_w, CAR_SUN),
+        ("grid", moment.grid_w, CAR_GRID if moment.grid_w > 0 else "default"),
+    )
+    parts = ((f"{name} {power_w / 1000:5.2f} kW   ", colour) for name, power_w, colour in powers)
+    text = Text.assemble(*parts)
+    text.rstrip()
+    return text
 
 
-def _budget_line(view: DayView) -> Text:
-    held = view.service.store.ledger.slots_held
-    limit = view.service.settings.budget.calls_per_minute
-    return Text(f"calls {held} of {limit} in the last minute", style="dim")
+def _chart(view: DayView) -> Iterator[Text]:
+    """Yield the rows from the top: what the car took of the sun and of the grid, upon the house."""
+    for row in reversed(range(ROWS)):
+        label = f"{_FULL_W * (row + 1) / ROWS / 1000:.0f} kW" if row == ROWS - 1 else ""
+        text = Text(f"{label:>{GUTTER - 2}}  ", "dim")
+        for column in range(view.width):
+            text.append_text(_cell(view.moments.get(column), row))
+        yield text
 
 
-def _bars(view: DayView) -> Iterator[Text]:
-    columns = [view.columns.get(index) for index in range(view.width)]
-    yield Text("PV    " + "".join(_block(column[0]) if column else " " for column in columns), style="yellow")
-    yield Text("car   " + "".join(_block(column[1]) if column else " " for column in columns), style="cyan")
-    modes = Text("mode  ")
-    for column in columns:
-        modes.append(column[2].name[0] if column else "·", _COLOURS[column[2]] if column else "grey30")
-    yield modes
+def _cell(moment: Moment | None, row: int) -> Text:
+    """Return one character: an eighth of its height is the finest step."""
+    if moment is None:
+        return Text(" ")
+    step_w = _FULL_W / ROWS / _EIGHTHS
+    edges_w = [(row * _EIGHTHS + eighth + 0.5) * step_w for eighth in range(_EIGHTHS)]
+    colours = [_colour(moment, edge_w) for edge_w in edges_w]
+    below, above = colours[0], colours[-1]
+    if below is None:
+        return Text(" ")
+    style = below if above in (None, below) else f"{below} on {above}"
+    return Text(_BLOCKS[colours.count(below)], style)
 
 
-def _block(power_w: float) -> str:
-    return _BLOCKS[min(len(_BLOCKS) - 1, round(power_w / _FULL_W * (len(_BLOCKS) - 1)))]
+def _colour(moment: Moment, power_w: float) -> str | None:
+    return next((colour for upto_w, colour in moment.segments() if power_w < upto_w), None)
 
 
-def summary(settings: Settings, path: Path, start: datetime, end: datetime, worst_minute: int) -> Table:
-    """Return the day's account; every figure but the cloud's own count comes out of the log."""
-    energy = day_energy(path, start, end)
-    table = Table(title=f"The day of {start:%d %B %Y}, from its log", show_header=False, title_justify="left")
-    for name, value in (
-        ("sun on the roof", f"{energy.pv_kwh:.1f} kWh"),
-        ("house without the car", f"{energy.base_load_kwh:.1f} kWh"),
-        ("into the car", f"{energy.ev_kwh:.1f} kWh"),
-        ("  of it sun", f"{energy.ev_solar_kwh:.1f} kWh ({_share(energy.ev_solar_kwh, energy.ev_kwh)})"),
-        ("  of it from the grid", f"{energy.ev_grid_kwh:.1f} kWh for {energy.cost_eur:.2f} EUR"),
-        ("feed-in given up for the car", f"{energy.feed_in_lost_eur:.2f} EUR"),
-        ("the car's energy all from the grid", f"{_grid_only(settings, energy.ev_kwh):.2f} EUR"),
-        *_counts(path),
-        ("most calls in a minute, cloud's count", f"{worst_minute} (10 would be refused)"),
-        ("log", str(path)),
-    ):
-        table.add_row(name, value)
-    return table
+def _modes(view: DayView) -> Text:
+    text = Text(f"{'mode':>{GUTTER - 2}}  ", "dim")
+    known = ((moment.mode if moment else None) for moment in map(view.moments.get, range(view.width)))
+    for mode, group in groupby(known):
+        length = len(list(group))
+        name = "" if mode is None else mode.name
+        style = "" if mode is None else f"black on {COLOURS[mode]}"
+        text.append(f"{name if len(name) < length else name[:1]:<{length}}", style)
+    return text
 
 
-def _counts(path: Path) -> Iterator[tuple[str, str]]:
-    counts = {
-        "decisions written": "SELECT count(*) FROM decision",
-        "commands sent, confirmed by reading back": (
-            "SELECT count(*) || ', ' || coalesce(sum(state = 'confirmed'), 0) FROM command"
-        ),
-        "calls to the cloud": "SELECT count(*) FROM call",
-    }
-    with reading(path) as conn:
-        for name, query in counts.items():
-            yield name, str(conn.execute(query).fetchone()[0])
+def _hours(view: DayView) -> Text:
+    """Return the axis: the hours of the home's clock, as many as there is room for."""
+    every = 1 if view.per_hour >= len("00 ") + 1 else 2 if view.per_hour > 1 else 4
+    marks = range(0, view.width, view.per_hour * every)
+    local = (view.start + timedelta(hours=column / view.per_hour) for column in marks)
+    labels = (view.clock(at)[:2] for at in local)
+    return Text(" " * GUTTER + "".join(f"{label:<{view.per_hour * every}}" for label in labels), "dim")
 
 
-def _grid_only(settings: Settings, ev_kwh: float) -> float:
-    return ev_kwh * settings.tariff.import_eur_per_kwh
+def _budget(view: DayView) -> str:
+    held, limit = view.service.store.ledger.slots_held, view.service.settings.budget.calls_per_minute
+    return f"{'●' * held}{'○' * (limit - held)}  {held} of {limit} calls in a minute (the cloud refuses 10)"
 
 
-def _share(part: float, whole: float) -> str:
-    return "-" if whole <= 0 else f"{part / whole:.0%}"
+def _fact(name: str, text: str, style: str = "") -> Text:
+    fact = Text.assemble((f"{name:<{GUTTER}}", "dim"), (text, style))
+    fact.no_wrap = True
+    fact.overflow = "ellipsis"
+    return fact
