@@ -45,8 +45,10 @@ def load_strategy(name: str) -> StrategyClass:
     point = _point(name)
     try:
         found: object = point.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"strategy {name!r} ({point.value}) cannot be imported: {error}") from error
+    except Exception as error:
+        # A stranger's module may raise anything while it is imported.
+        kind = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
+        raise ConfigError(f"strategy {name!r} ({point.value}) cannot be imported: {kind}{error}") from error
     return _checked(name, found)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
@@ -13,8 +15,9 @@ from optimizer.cli import config_option
 from optimizer.cli.virtual_home import VIRTUAL_TOKEN, virtual_cloud
 from optimizer.clock import SystemClock
 from optimizer.config.loading import find_config, load_settings
-from optimizer.errors import InputError
-from optimizer.simulation.server import serve_virtual
+from optimizer.errors import SunmodeError
+from optimizer.simulation.cloud import VirtualCloud
+from optimizer.simulation.server import running_server
 
 
 @click.command("virtual")
@@ -27,13 +30,20 @@ def virtual_command(host: str, port: int, config_path: Path | None) -> None:
     """Serve the virtual SolaX cloud over HTTP until it is stopped."""
     settings = load_settings(find_config(config_path, os.environ), os.environ)
     logs.configure(settings.log.level, settings.log.format, str)
-    cloud = virtual_cloud(settings, SystemClock())
-    serials = ", ".join(cloud.home.serials)
-    click.echo(
-        f"http://{host}:{port}  token {VIRTUAL_TOKEN}  inverter {cloud.settings.inverter}  chargers {serials}"
-    )
-    click.echo(f"the truth, for human eyes: http://{host}:{port}/virtual/state")
-    try:
-        asyncio.run(serve_virtual(cloud, host, port))
-    except OSError as error:
-        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    asyncio.run(_serve(virtual_cloud(settings, SystemClock()), host, port))
+
+
+async def _serve(cloud: VirtualCloud, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; what is printed is true from then on."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(running_server(cloud, host, port))
+        except OSError as error:
+            raise SunmodeError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        serials = ", ".join(cloud.home.serials)
+        click.echo(f"{url}  token {VIRTUAL_TOKEN}  inverter {cloud.settings.inverter}  chargers {serials}")
+        click.echo(f"the truth, for human eyes: {url}/virtual/state")
+        await stop.wait()

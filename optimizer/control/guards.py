@@ -213,7 +213,7 @@ def guard(proposal: Proposal, inputs: GuardInputs, policy: GuardPolicy) -> Rulin
 
 
 def _stands(owner: Override, now_s: float, policy: GuardPolicy) -> bool:
-    """Tell whether an order holds: not FAST or ECO where no lease is given at all, for nobody sees its end."""
+    """Tell whether an order holds: not FAST or ECO where no lease is given, for nobody sees its end."""
     return owner.until_s > now_s and (policy.lease_s > 0.0 or not owner.mode.draws_from_grid)
 
 

@@ -53,8 +53,8 @@ def read_sessions(path: Path, user: str | None = None) -> tuple[Session, ...]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             parsed = [_session(path, number, row) for number, row in enumerate(csv.DictReader(file), start=2)]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV text") from error
     kept = sorted((s for s in parsed if user is None or s.user == user), key=lambda s: s.arrival)
     for earlier, later in itertools.pairwise(kept):
         if later.arrival < earlier.departure:
