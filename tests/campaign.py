@@ -1,8 +1,8 @@
 """Whole lives of the whole service in virtual time: each seed is a site, an owner, and a series of mishaps.
 
-The service is the real one with its real log; the house, the cloud and the clock are virtual.  A run is judged
-by `campaign_oracles`; equal seeds give equal traces.  `python tests/campaign.py --seeds 2000 --days 3` lives as
-many lives as one likes, `--seed 17` lives one of them again.
+The service is the real one with its real log; the house, the cloud and the clock are virtual.  A life is
+judged by `campaign_oracles`; equal seeds give equal traces.  `python tests/campaign.py --seeds 2000 --days 3`
+lives as many as one likes, `--seed 17` lives one of them again.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import os
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -26,15 +26,14 @@ from typing import Any, NoReturn
 
 import httpx
 import structlog
+from campaign_oracles import Boots, Border, Watcher, audit, trace_rows
+from campaign_plan import DAY_S, Break, End, Order, Outage, Plan, Shift, Trouble, draw
 from starlette.applications import Starlette
 from typing_extensions import override
 
-from campaign_oracles import Boots, Border, Watcher, audit, trace_rows
-from campaign_plan import DAY_S, Break, End, Order, Outage, Plan, Shift, Trouble, draw
 from optimizer.clock import LoopClock
 from optimizer.runtime.calendar import ClockCalendar
 from optimizer.service import Ports, Service
-from optimizer.simulation.cloud import VirtualCloud
 from optimizer.simulation.home import VirtualHome
 from optimizer.simulation.series import HouseSeries, read_house
 from optimizer.simulation.virtual_time import run_virtual
@@ -48,6 +47,7 @@ SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "house_ohrberg_2019.pa
 MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one
 VIRTUAL_TOKEN = "20260101000000VIRTUAL000"  # noqa: S105 - of a cloud that is not there
 
+_CLOUD = "https://cloud.example"
 _FILE = FileOptions(durable=False, busy_ms=0, ballast_bytes=0)
 _LOOK_S = 60.0
 _BOOT_S = 20.0
@@ -96,7 +96,7 @@ class House(Service):
 class _Dead:
     """What a killed process can still write: nothing."""
 
-    def transact(self, *_: object) -> NoReturn:
+    def transact(self, *_: object, **_how: object) -> NoReturn:
         raise StoreUnavailable("killed")
 
     def close(self) -> None:
@@ -111,9 +111,9 @@ def _series(pv_scale: float) -> HouseSeries:
 class Life:
     """One life: `await live()` once, in virtual time."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: Plan, log: Path) -> None:
         self.plan = plan
-        self.log = folder / f"life-{plan.seed}.db"
+        self.log = log
         self.violations: list[str] = []
         self._boots = Boots({})
         self._service: House | None = None
@@ -137,9 +137,10 @@ class Life:
             if isinstance(result, Exception):
                 raise result
         await self.cloud.aclose()
+        self._watcher.close()
         return self._judged()
 
-    def _fate(self) -> list[Awaitable[None]]:
+    def _fate(self) -> list[Coroutine[Any, Any, None]]:
         """Return all that happens to the service from outside."""
         plan = self.plan
         return [
@@ -171,7 +172,7 @@ class Life:
     async def _started(self) -> House:
         """Start the service; where the log cannot be written its supervisor tries again."""
         while True:
-            service = House(self.plan.settings(self.log), self._ports(), base_url="https://cloud.example", token=self._token)
+            service = House(self.plan.settings(self.log), self._ports(), base_url=_CLOUD, token=self._token)
             try:
                 await service.start()
             except StoreUnavailable:
@@ -237,7 +238,8 @@ class Life:
         except StoreUnavailable:
             return
         try:
-            await store.set_override(order.charger, order.mode, self._clock.now() + order.hold, "command line")
+            until = self._clock.now() + order.hold
+            await store.set_override(order.charger, order.mode, until, "command line")
         except StoreUnavailable:
             return
         finally:
@@ -273,6 +275,8 @@ class Life:
         self.violations.append(f"unhandled: {context.get('message')} {context.get('exception')!r}")
 
     def _judged(self) -> Outcome:
+        if self.plan.virtual.token.encode() in self.log.read_bytes():
+            self.violations.append("the token is in the log")
         with closing(connect_reader(self.log)) as conn:
             self.violations += audit(conn, self.plan, self.cloud, self._boots, self._kills)
             trace = hashlib.sha256()
@@ -295,21 +299,37 @@ async def _at(at_s: float, act: Callable[[], Awaitable[None]]) -> None:
     await act()
 
 
-def live(plan: Plan, folder: Path) -> Outcome:
-    """Live a life with its log in `folder`."""
-    return run_virtual(Life(plan, folder).live())
+def live(plan: Plan, log: Path) -> Outcome:
+    """Live a life with its log at `log`."""
+    with _silence():
+        return run_virtual(Life(plan, log).live())
 
 
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for logs, in memory where there is some."""
-    return tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Yield a folder for logs, in memory where there is some."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Let nobody render or keep a year's worth of log lines."""
+    httpx_log, config = logging.getLogger("httpx"), structlog.get_config()
+    level = httpx_log.level
+    httpx_log.setLevel(logging.WARNING)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**config)
+        httpx_log.setLevel(level)
 
 
 def outcome_of(seed: int, days: float, token: str = VIRTUAL_TOKEN) -> Outcome:
     """Live the life of `seed` and leave nothing behind."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with scratch() as folder:
-        return live(draw(seed, days, token), Path(folder))
+        return live(draw(seed, days, token), folder / "log.db")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

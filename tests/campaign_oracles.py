@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from campaign_plan import Outage, Plan
 from typing_extensions import override
 
-from campaign_plan import Outage, Plan
 from optimizer.clock import Clock
 from optimizer.domain import Mode
 from optimizer.runtime.world import ChargerView
@@ -85,8 +86,12 @@ class Border(httpx.AsyncBaseTransport):
                 newest = conn.execute(
                     "SELECT mode, state FROM command WHERE serial = ? ORDER BY id DESC LIMIT 1", (serial,)
                 ).fetchone()
-                if newest != (int(mode), "sent") and not (mode is not Mode.FAST and in_outage(self._plan, t_s)):
+                if newest != (int(mode), "sent") and not self._is_blind(mode, t_s):
                     self._violations.append(f"I4: {t_s:.0f} s: {mode.name} left, the log says {newest}")
+
+    def _is_blind(self, mode: Mode, t_s: float) -> bool:
+        """Tell whether a command may leave without a row: toward safety, while none can be written."""
+        return mode is not Mode.FAST and in_outage(self._plan, t_s)
 
 
 def in_outage(plan: Plan, t_s: float, tail_s: float = 0.0) -> bool:
@@ -122,6 +127,16 @@ class Watcher:
     hampered_s: float = 0.0
     seen_calls: int = 0
     chargers: dict[str, _Watched] = field(default_factory=dict)
+    spans: tuple[tuple[float, float], ...] = field(init=False)
+    reader: sqlite3.Connection | None = None
+
+    def __post_init__(self) -> None:
+        self.spans = tuple(filter(None, map(span_s, self.plan.faults)))
+
+    def close(self) -> None:
+        """Let go of the log."""
+        if self.reader is not None:
+            self.reader.close()
 
     def look(self, service: Service | None, clock: Clock) -> None:
         """Take one sample; `service` is None while it is down."""
@@ -140,18 +155,19 @@ class Watcher:
             self._converged(view, truth.mode, t_s, calm=calm)
 
     def _is_hampered(self, t_s: float, clock: Clock) -> bool:
-        spans = filter(None, map(span_s, self.plan.faults))
-        lasting = any(start_s <= t_s <= end_s for start_s, end_s in spans)
-        calls = [*self.cloud.calls][self.seen_calls :]
-        self.seen_calls += len(calls)
-        struck = any(call.outcome not in _CALM for call in calls)
+        lasting = any(start_s <= t_s <= end_s for start_s, end_s in self.spans)
+        calls, before = self.cloud.calls, self.seen_calls
+        self.seen_calls = len(calls)
+        struck = any(calls[index].outcome not in _CALM for index in range(before - len(calls), 0))
         return lasting or struck or in_outage(self.plan, t_s) or self._is_held(clock)
 
     def _is_held(self, clock: Clock) -> bool:
+        """Tell whether the breaker keeps all calls back."""
         now = Instant.of(clock)
-        with closing(connect_reader(self.log)) as conn:
-            rows = conn.execute("SELECT boot_id, open_until_s, open_until FROM breaker").fetchall()
-        return any(now.s_of(*row) > now.s for row in rows)
+        if self.reader is None:
+            self.reader = connect_reader(self.log)
+        rows = self.reader.execute("SELECT boot_id, open_until_s, open_until FROM breaker")
+        return any(now.s_of(*row) > now.s for row in rows.fetchall())
 
     def _on_old_data(self, view: ChargerView, mode: Mode, t_s: float, cycle_s: float) -> None:
         """I2: nothing draws from the grid on data that is too old, unless the owner has said so."""
@@ -188,80 +204,96 @@ class Boots:
         return self.began_s[boot_id] + s
 
 
-def audit(conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud, boots: Boots, kills: int) -> Iterator[str]:
+def audit(
+    conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud, boots: Boots, kills: int
+) -> Iterator[str]:
     """Yield what the log and the cloud's own record do not agree on."""
-    settings = plan.values["budget"]
-    if cloud.worst_minute() > settings["calls_per_minute"] or cloud.worst_day() > 8000:
+    budget = plan.settings(Path()).budget
+    if cloud.worst_minute() > budget.calls_per_minute or cloud.worst_day() > budget.calls_per_day:
         yield f"I1: {cloud.worst_minute()} calls in a minute, {cloud.worst_day()} in a day"
     yield from _commands(conn, plan, cloud, boots)
     yield from _calls(conn, plan, cloud, boots, kills)
-    yield from _happenings(conn, plan, cloud)
+    yield from _happenings(conn)
+    yield from _energy(conn, cloud)
 
 
 def _commands(conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud, boots: Boots) -> Iterator[str]:
+    """I4: each command that arrived has an intent of its own, not older than 60 s."""
     rows = conn.execute(
         "SELECT serial, mode, boot_id, intended_s FROM command WHERE sent_at IS NOT NULL ORDER BY id"
-    ).fetchall()
-    open_ones = [(serial, Mode(mode), boots.t_s(boot, s)) for serial, mode, boot, s in rows]
+    )
+    intents = _Queues((serial, Mode(mode), boots.t_s(boot, s), None) for serial, mode, boot, s in rows)
     for call in cloud.calls:
         if call.endpoint == COMMAND and call.mode is not None:
             for serial in call.subject.split(","):
-                fits = _first(open_ones, serial, call.mode, call.t_s)
-                if fits is not None:
-                    del open_ones[fits]
-                elif not in_outage(plan, call.t_s, EXCHANGE_S):
+                found = intents.take(serial, call.mode, call.t_s, INTENT_LIFE_S)
+                if found is None and not in_outage(plan, call.t_s, EXCHANGE_S):
                     yield f"I4: {call.t_s:.0f} s: {call.mode.name} to {serial} has no intent of its own"
-
-
-def _first(intents: Sequence[tuple[str, Mode, float]], serial: str, mode: Mode, t_s: float) -> int | None:
-    for index, (to, wanted, at_s) in enumerate(intents):
-        if (to, wanted) == (serial, mode) and 0.0 <= t_s - at_s <= INTENT_LIFE_S:
-            return index
-    return None
 
 
 def _calls(
     conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud, boots: Boots, kills: int
 ) -> Iterator[str]:
-    """Compare the ledger with the cloud's count, call by call in the order of time."""
-    rows = conn.execute("SELECT boot_id, reserved_s, endpoint, subject, outcome FROM call").fetchall()
-    ours = sorted((boots.t_s(boot, s), endpoint, subject, outcome) for boot, s, endpoint, subject, outcome in rows)
-    lost = 0
-    position = 0
+    """Compare the ledger with the cloud's own count: a call is lost only with its process."""
+    rows = conn.execute(
+        "SELECT endpoint, subject, boot_id, reserved_s, outcome FROM call"
+        " WHERE outcome IS NOT 'not_sent' ORDER BY id"
+    )
+    ledger = _Queues(
+        (endpoint, subject, boots.t_s(boot, s), outcome) for endpoint, subject, boot, s, outcome in rows
+    )
     for call in cloud.calls:
-        found = position
-        while found < len(ours) and not _same(ours[found], call.endpoint, call.subject, call.t_s):
-            found += 1
-            if found == len(ours) or ours[found][0] > call.t_s:
-                found = len(ours)
-        if found == len(ours):
-            if not in_outage(plan, call.t_s, EXCHANGE_S):
-                yield f"calls: {call.t_s:.0f} s: {call.endpoint} of {call.subject} is not in the ledger"
-            continue
-        skipped = ours[position:found]
-        lost += sum(outcome != "not_sent" for *_, outcome in skipped)
-        if call.outcome == "ok" and ours[found][3] not in ("ok", None):
-            yield f"calls: {call.t_s:.0f} s: the cloud served {call.endpoint}, the ledger says {ours[found][3]}"
-        position = found + 1
-    lost += sum(outcome != "not_sent" for *_, outcome in ours[position:])
-    if lost > kills:
-        yield f"calls: {lost} rows of the ledger never reached the cloud, with {kills} kills"
+        found = ledger.take(call.endpoint.removesuffix(".do"), call.subject, call.t_s, EXCHANGE_S)
+        if found is None and not in_outage(plan, call.t_s, EXCHANGE_S):
+            yield f"calls: {call.t_s:.0f} s: {call.endpoint} of {call.subject} is not in the ledger"
+        elif found is not None and call.outcome == "ok" and found[1] not in ("ok", None):
+            yield f"calls: {call.t_s:.0f} s: {call.endpoint} was served, the ledger says {found[1]}"
+    if ledger.left() > kills:
+        yield f"calls: {ledger.left()} rows of the ledger never reached the cloud, with {kills} kills"
 
 
-def _same(row: tuple[float, str, str, str | None], endpoint: str, subject: str, t_s: float) -> bool:
-    return row[1] == endpoint.removesuffix(".do") and row[2] == subject and 0.0 <= t_s - row[0] <= EXCHANGE_S
+_Found = tuple[float, str | None]
 
 
-def _happenings(conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud) -> Iterator[str]:
+class _Queues:
+    """Rows of the log that wait for what the cloud saw of them, oldest first for each kind."""
+
+    def __init__(self, rows: Iterable[tuple[object, object, float, str | None]]) -> None:
+        self._waiting: dict[tuple[object, object], deque[_Found]] = {}
+        self._passed = 0
+        for one, other, t_s, outcome in sorted(rows, key=lambda row: row[2]):
+            self._waiting.setdefault((one, other), deque()).append((t_s, outcome))
+
+    def take(
+        self, one: object, other: object, t_s: float, within_s: float
+    ) -> tuple[float, str | None] | None:
+        """Take the oldest row of this kind that was written at most `within_s` before `t_s`."""
+        queue = self._waiting.get((one, other), deque())
+        while queue and queue[0][0] < t_s - within_s:
+            queue.popleft()
+            self._passed += 1
+        return queue.popleft() if queue and queue[0][0] <= t_s else None
+
+    def left(self) -> int:
+        """Return how many rows were passed over or are still there."""
+        return self._passed + sum(map(len, self._waiting.values()))
+
+
+def _happenings(conn: sqlite3.Connection) -> Iterator[str]:
+    """Nothing failed inside but what an unwritable log makes fail."""
     for kind, message in conn.execute(
         "SELECT kind, message FROM event WHERE kind IN ('job_failed', 'strategy_failed', 'log_lost')"
     ):
         if "StoreUnavailable" not in message and "StoreLocked" not in message:
             yield f"{kind}: {message}"
-    energy = conn.execute("SELECT sum(ev_kwh) FROM session").fetchone()[0] or 0.0
-    truth = cloud.home.truth().ev_kwh
-    if abs(energy - truth) > 1.0 + 0.05 * truth:
-        yield f"energy: the sessions have {energy:.2f} kWh, the cars took {truth:.2f} kWh"
+
+
+def _energy(conn: sqlite3.Connection, cloud: VirtualCloud) -> Iterator[str]:
+    """The sessions of the log hold what the cars took."""
+    told_kwh = conn.execute("SELECT total(ev_kwh) FROM session").fetchone()[0]
+    truth_kwh = cloud.home.truth().ev_kwh
+    if abs(told_kwh - truth_kwh) > 1.0 + 0.05 * truth_kwh:
+        yield f"energy: the sessions have {told_kwh:.2f} kWh, the cars took {truth_kwh:.2f} kWh"
 
 
 def trace_rows(conn: sqlite3.Connection, cloud: VirtualCloud) -> Iterator[object]:

@@ -113,8 +113,7 @@ def draw(seed: int, days: float, token: str) -> Plan:
         random_schedule(rng, 0.0, span_s, serials),
         tuple(_breaks(rng, span_s)),
         tuple(
-            Shift(at_s, timedelta(seconds=rng.uniform(-3600.0, 3600.0)))
-            for at_s in _moments(rng, 2, span_s)
+            Shift(at_s, timedelta(seconds=rng.uniform(-3600.0, 3600.0))) for at_s in _moments(rng, 2, span_s)
         ),
         tuple(_order(rng, at_s, names) for at_s in _moments(rng, 2, span_s)),
         tuple(_outages(rng, span_s)),

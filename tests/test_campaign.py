@@ -1,0 +1,109 @@
+"""Whole lives of the whole service: a hundred short ones full of mishaps, and a long one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import campaign
+import pytest
+from campaign import live, outcome_of, scratch
+from campaign_plan import Plan, draw
+
+from optimizer.control.guards import guard
+from optimizer.domain import Mode
+from optimizer.runtime.replay import guard_inputs_from, policy_from, situation_from
+from optimizer.simulation.faults import FaultKind
+from optimizer.simulation.sessions import read_sessions
+from optimizer.simulation.settings import VirtualSettings
+from optimizer.store.sqlite import connect_reader
+
+CHUNKS, SEEDS, DAYS = 20, 100, 2.0
+MB_A_YEAR = 40.0
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_a_hundred_seeds_of_two_days_keep_every_promise(chunk: int, token: str) -> None:
+    outcomes = [outcome_of(seed, DAYS, token) for seed in range(chunk, SEEDS, CHUNKS)]
+    broken = [(outcome.seed, outcome.violations[:3]) for outcome in outcomes if outcome.violations]
+    assert not broken, "again: python tests/campaign.py --seed N"
+    calm = sum(outcome.calm_minutes for outcome in outcomes)
+    assert calm > 0.3 * len(outcomes) * DAYS * 1440, "too much trouble to see anything converge"
+
+
+@pytest.mark.campaign
+def test_equal_seeds_live_equal_lives_whatever_the_hash_seed(token: str) -> None:
+    traces = {outcome_of(7, 0.7, token).trace, outcome_of(7, 0.7, token).trace}
+    program = f"import campaign; print(campaign.outcome_of(7, 0.7, {token!r}).trace)"
+    for hash_seed in ("1", "2"):
+        run = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=Path(campaign.__file__).parent,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        traces.add(run.stdout.strip())
+    assert len(traces) == 1
+    assert outcome_of(8, 0.7, token).trace not in traces
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", [3, 11])
+def test_every_decision_of_a_life_can_be_decided_again(seed: int, token: str) -> None:
+    plan = draw(seed, 1.5, token)
+    strategy = plan.settings(Path("log.db")).build_strategy()
+    with scratch() as folder:
+        live(plan, folder / "log.db")
+        with closing(connect_reader(folder / "log.db")) as conn:
+            rows = conn.execute(
+                "SELECT mode, guard, reason_code, reason, inputs, content"
+                " FROM decision JOIN context ON context.id = context_id"
+            ).fetchall()
+    assert len(rows) > 50
+    for mode, who, code, sentence, inputs_text, context_text in rows:
+        inputs, context = json.loads(inputs_text), json.loads(context_text)
+        proposal = strategy.propose(situation_from(inputs, context))
+        ruling = guard(proposal, guard_inputs_from(inputs), policy_from(context))
+        reason = ruling.reason or proposal.reason
+        assert (ruling.mode, ruling.guard, reason.code, str(reason)) == (Mode(mode), who, code, sentence)
+
+
+def ordinary_year(token: str) -> Plan:
+    """Return the sample's year with its commuter, a goal for each working day, and a cloud that hiccups."""
+    samples = campaign.SAMPLE.parent
+    virtual = VirtualSettings(
+        token=token,
+        start=datetime(2019, 1, 1, tzinfo=UTC),
+        fault_rates=dict.fromkeys((FaultKind.SERVER_ERROR, FaultKind.NULL, FaultKind.LOST_COMMAND), 0.003),
+    )
+    spec = virtual.chargers[0]
+    values = {
+        "solax": {"inverter": virtual.inverter},
+        "charger": [
+            {
+                "name": spec.name,
+                "serial": spec.serial,
+                "goal": [{"days": ["weekdays"], "by": "07:00", "energy_kwh": 8}],
+            }
+        ],
+    }
+    return Plan(0, 365.0, virtual, {spec.name: read_sessions(samples / "sessions.csv")}, values)
+
+
+@pytest.mark.campaign
+def test_a_virtual_year_passes_without_an_unhandled_error(token: str) -> None:
+    with scratch() as folder:
+        outcome = live(ordinary_year(token), folder / "log.db")
+    megabytes = outcome.log_bytes / 1e6
+    print(f"{megabytes:.1f} MB of log, {outcome.calls} calls, {outcome.decisions} decisions in a year")  # noqa: T201
+    assert not outcome.violations
+    assert megabytes <= MB_A_YEAR
