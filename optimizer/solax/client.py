@@ -65,16 +65,16 @@ class SolaxClient:
         self._callback_url = callback_url
         self._call_timeout_s = call_timeout_s
         self._status_map = status_map
+        self._readings: dict[tuple[str, str], httpx.Request] = {}
 
     async def read_site(self) -> SiteReading:
         """Return the house's newest telemetry; the cloud has it up to 5 minutes late."""
-        params = {"sn": self._inverter}
-        request = self._http.build_request("GET", f"{_PROXY}getRealtimeInfo.do", params=params)
+        request = self._reading("getRealtimeInfo.do", "sn", self._inverter)
         return await self._call(request, self._inverter, lambda data: site_reading(data, self._clock.now()))
 
     async def read_charger(self, serial: str) -> ChargerReading:
         """Return what the charger with this registration number last reported."""
-        request = self._http.build_request("GET", f"{_PROXY}getPileInfo", params={"pileSn": serial})
+        request = self._reading("getPileInfo", "pileSn", serial)
         return await self._call(
             request, serial, lambda data: charger_reading(data, self._clock.now(), self._status_map)
         )
@@ -112,6 +112,13 @@ class SolaxClient:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    def _reading(self, call: str, key: str, serial: str) -> httpx.Request:
+        """Return the request for a reading: the same each time, and to build it takes longer than to decide."""
+        if (call, serial) not in self._readings:
+            request = self._http.build_request("GET", f"{_PROXY}{call}", params={key: serial})
+            self._readings[call, serial] = request
+        return self._readings[call, serial]
 
     async def _call(
         self,
