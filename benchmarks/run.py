@@ -1,0 +1,67 @@
+"""Measure and print: `python benchmarks/run.py [--json] [NAME ...]`; without names everything.
+
+Exit code 1 if a limit is not kept.  Seconds depend on the machine: look at figures of one run side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import help_time
+import log_size
+import loop_lag
+import memory
+import simulation_speed
+import start_time
+import tick_time
+from result import Result
+
+BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
+    "help": help_time.measure,
+    "start": start_time.measure,
+    "memory": memory.measure,
+    "tick": tick_time.measure,
+    "log": log_size.measure,
+    "lag": loop_lag.measure,
+    "simulation": simulation_speed.measure,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Collect and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--json", action="store_true", help="one JSON array on standard output")
+    asked = parser.parse_args(arguments)
+    unknown = set(asked.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    results = []
+    for name in asked.names or BENCHMARKS:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        results += BENCHMARKS[name]()
+    print(_json(results) if asked.json else _table(results))
+    return 0 if all(result.kept for result in results) else 1
+
+
+def _json(results: Sequence[Result]) -> str:
+    return json.dumps([{**asdict(result), "kept": result.kept} for result in results], indent=2)
+
+
+def _table(results: Sequence[Result]) -> str:
+    width = max(len(result.name) for result in results)
+    return "\n".join(_row(result, width) for result in results)
+
+
+def _row(result: Result, width: int) -> str:
+    limit = "" if result.limit is None else f"limit {result.limit:g} {result.unit}"
+    verdict = "" if result.limit is None else "kept" if result.kept else "NOT KEPT"
+    return f"{result.name:<{width}}  {result.value:>10.4g} {result.unit:<8}  {limit:<16} {verdict}".rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
