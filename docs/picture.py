@@ -1,4 +1,6 @@
-"""Draw one day out of a log: `python docs/picture.py data/demo/2019-09-10.db docs/day.png`."""
+"""Draw one day out of a log: `python docs/picture.py data/demo/2019-08-29.db docs/day.png`."""
+
+# ruff: noqa: INP001 - a script beside the documents, no package
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ from optimizer.store.queries import read_frame
 SUN, HOUSE, CAR_SUN, CAR_GRID, INK = "#f2b63c", "#a3adb8", "#2a9d6f", "#d1495b", "#2b3440"
 MODE_COLOURS = {Mode.STOP: "#d9dee3", Mode.GREEN: "#2a9d6f", Mode.ECO: "#e9a11a", Mode.FAST: "#d1495b"}
 SLOT = pd.Timedelta(minutes=15)
+NARROW = pd.Timedelta(minutes=15)
 
 READINGS = "SELECT received_at, pv_w FROM site_reading ORDER BY id"
 MODES = "SELECT received_at, charger, mode FROM charger_reading WHERE mode NOT NULL ORDER BY id"
+GOALS = "SELECT DISTINCT goal_deadline, goal_kwh FROM session WHERE goal_deadline NOT NULL"
 ENERGY = """
     SELECT slot_start, sum(base_load_kwh) AS house, sum(ev_solar_kwh) AS sun, sum(ev_grid_kwh) AS grid
     FROM energy GROUP BY slot_start ORDER BY slot_start"""
@@ -44,10 +48,30 @@ def draw_powers(axes: Axes, log: Path) -> None:
         alpha=0.9,
     )
     axes.set_ylabel("kW")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.12 * axes.get_ylim()[1])
+    axes.set_xlim(energy["slot_start"].iloc[0], energy["slot_start"].iloc[-1] + SLOT)
     axes.grid(axis="y", color="#e6e9ec", lw=0.8)
+    axes.set_axisbelow(True)
     axes.legend(ncols=4, frameon=False, loc="lower left", bbox_to_anchor=(-0.01, 1.0), handlelength=1.2)
     axes.set_title(headline(energy), loc="left", pad=34, fontsize=13, fontweight="bold")
+
+
+def draw_goals(axes: Axes, log: Path, zone: ZoneInfo) -> None:
+    """Mark by when how much was wanted, as far as it falls into the picture."""
+    begin, end = (mdates.num2date(edge) for edge in axes.get_xlim())
+    for goal in read_frame(log, GOALS).itertuples():
+        if begin < goal.goal_deadline < end:
+            by = f"{goal.goal_deadline.tz_convert(zone):%H:%M}"
+            axes.axvline(goal.goal_deadline, color=INK, lw=1, ls=(0, (4, 3)))
+            axes.annotate(
+                f"{goal.goal_kwh:g} kWh wanted by {by}",
+                (goal.goal_deadline, 1),
+                (6, -4),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                va="top",
+                size=9,
+            )
 
 
 def headline(energy: pd.DataFrame) -> str:
@@ -66,11 +90,10 @@ def draw_modes(axes: Axes, log: Path) -> None:
     for begin, end, number in zip(changes["received_at"], ends, changes["mode"], strict=True):
         mode = Mode(number)
         axes.axvspan(begin, end, color=MODE_COLOURS[mode], lw=0)
-        if end - begin > pd.Timedelta(minutes=50):
-            ink = INK if mode is Mode.STOP else "white"
-            axes.text(
-                begin + (end - begin) / 2, 0.5, mode.name, ha="center", va="center", color=ink, fontsize=9
-            )
+        if end - begin > NARROW:
+            ink, size = (INK if mode is Mode.STOP else "white"), (7 if end - begin < 3 * NARROW else 9)
+            middle = begin + (end - begin) / 2
+            axes.text(middle, 0.5, mode.name, ha="center", va="center_baseline", color=ink, size=size)
     axes.set_yticks([])
     axes.set_ylabel("mode", rotation=0, ha="right", va="center")
 
@@ -90,9 +113,9 @@ def picture(log: Path, zone: ZoneInfo) -> plt.Figure:
         )
         draw_powers(powers, log)
         draw_modes(modes, log)
+        draw_goals(powers, log, zone)
         modes.xaxis.set_major_locator(mdates.HourLocator(interval=2, tz=zone))
         modes.xaxis.set_major_formatter(mdates.DateFormatter("%H:%M", tz=zone))
-        modes.margins(x=0)
         for axes in (powers, modes):
             axes.spines[["top", "right", "left"]].set_visible(False)
             axes.tick_params(length=0)
