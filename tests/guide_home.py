@@ -94,6 +94,12 @@ class GuideHome(Guide):
         """Return the modes that were commanded, in order."""
         return [int(command["cmdValue"]) for command in list(self.commands)]
 
+    def settled(self, serial: str = GARAGE) -> int:
+        """Return the mode that a charger is in now."""
+        with self._lock:
+            self.piles[serial].settle(self.now_s())
+            return self.piles[serial].mode
+
     def most_in_a_minute(self) -> int:
         """Return the largest number of calls that arrived within any 60 s."""
         arrivals_s = sorted(heard.at_s for heard in list(self.heard))

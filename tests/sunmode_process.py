@@ -178,7 +178,12 @@ class Site:
             return []
         location = f"{self.database.as_uri()}?mode=ro"
         with closing(sqlite3.connect(location, uri=True, timeout=2.0)) as conn:
-            return conn.execute(query, params).fetchall()
+            try:
+                return conn.execute(query, params).fetchall()
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):
+                    return []  # it is being made
+                raise
 
 
 def site_of(home: GuideHome, folder: Path, *changes: tuple[str, str]) -> Site:
