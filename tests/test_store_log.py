@@ -154,9 +154,9 @@ IDLE = ChargerStatus.AVAILABLE
     ("later", "connected", "kept"),
     [
         (decision(1), True, False),
-        (decision(14.9), True, False),
-        (decision(15), True, True),
-        (decision(15), False, False),
+        (decision(29.9), True, False),
+        (decision(30), True, True),
+        (decision(30), False, False),
         (decision(60), False, True),
         (decision(1, mode=Mode.STOP), True, True),
         (decision(1, code="night"), False, True),

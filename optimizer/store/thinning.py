@@ -23,7 +23,7 @@ class Spacing:
         return not last <= now < last + (self.connected if connected else self.idle)
 
 
-DECISIONS = Spacing(timedelta(minutes=15), timedelta(hours=1))
+DECISIONS = Spacing(timedelta(minutes=30), timedelta(hours=1))
 CHARGER_READINGS = Spacing(timedelta(minutes=5), timedelta(minutes=30))
 SITE_READINGS = Spacing(timedelta(minutes=5), timedelta(minutes=5))
 
