@@ -18,7 +18,9 @@ def next_goal(goals: Iterable[WeeklyGoal], zone: ZoneInfo, now: datetime) -> Goa
 
     Of two goals with the same deadline the one with more energy counts.
     """
-    upcoming = [goal for weekly in goals for goal in _coming(weekly, zone, now) if goal.deadline > now]
+    # Asked in each cycle: of each weekly goal the first day that is still to come is enough.
+    coming = (next((g for g in _coming(weekly, zone, now) if g.deadline > now), None) for weekly in goals)
+    upcoming = (goal for goal in coming if goal is not None)
     return min(upcoming, key=lambda goal: (goal.deadline, -goal.energy_kwh), default=None)
 
 

@@ -81,13 +81,14 @@ class Recorder:
             self._sessions[name] = EnergyRow(reading.received_at, name)
 
     def cycle(self, now: datetime, now_s: float, decided: Sequence[Deliberation]) -> None:
-        """Note the decisions and account for the time since the last cycle."""
+        """Note the decisions and account for the time up to what is new; without news the powers hold on."""
         for one in decided:
             self._store.decision(one.decision, inputs_of(one), self._contexts[one.decision.charger])
-        self._advance(now)
         if self._drained_s is None or now_s >= self._drained_s + _DRAIN_S:
             self._drained_s = now_s
             self.drain(now)
+        elif self._fresh_cars or self._world.site.is_news:
+            self._advance(now)
 
     def drain(self, now: datetime) -> None:
         """Write all energy known so far; the store adds up what belongs to one quarter hour."""
