@@ -9,15 +9,17 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
+import httpx
 
 from optimizer import logs
 from optimizer.cli import config_option
 from optimizer.cli.virtual_home import VIRTUAL_TOKEN, virtual_cloud
 from optimizer.clock import SystemClock
+from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
 from optimizer.errors import SunmodeError
-from optimizer.simulation.cloud import VirtualCloud
 from optimizer.simulation.server import running_server
+from optimizer.simulation.transport import http_callbacks
 
 
 @click.command("virtual")
@@ -30,15 +32,17 @@ def virtual_command(host: str, port: int, config_path: Path | None) -> None:
     """Serve the virtual SolaX cloud over HTTP until it is stopped."""
     settings = load_settings(find_config(config_path, os.environ), os.environ)
     logs.configure(settings.log.level, settings.log.format, str)
-    asyncio.run(_serve(virtual_cloud(settings, SystemClock()), host, port))
+    asyncio.run(_serve(settings, host, port))
 
 
-async def _serve(cloud: VirtualCloud, host: str, port: int) -> None:
+async def _serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; what is printed is true from then on."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        cloud = virtual_cloud(settings, SystemClock(), http_callbacks(http))
         try:
             url = await stack.enter_async_context(running_server(cloud, host, port))
         except OSError as error:

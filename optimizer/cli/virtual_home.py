@@ -7,6 +7,7 @@ from datetime import datetime
 from optimizer.clock import Clock
 from optimizer.config import Settings
 from optimizer.plant.battery import BatteryLimits
+from optimizer.simulation.callbacks import PostCallback
 from optimizer.simulation.cloud import VirtualCloud
 from optimizer.simulation.faults import ANSWER_FAULTS, CALLBACK_FAULTS, COMMAND_FAULTS, FaultKind
 from optimizer.simulation.home import VirtualHome
@@ -53,9 +54,11 @@ def virtual_home(settings: Settings, start: datetime) -> VirtualHome:
     return build_home(virtual_settings(settings, start), virtual.house, virtual.sessions)
 
 
-def virtual_cloud(settings: Settings, clock: Clock) -> VirtualCloud:
+def virtual_cloud(
+    settings: Settings, clock: Clock, post_callback: PostCallback | None = None
+) -> VirtualCloud:
     """Return the virtual cloud in front of the virtual home, on `clock`; raises like `virtual_home`."""
-    return build_cloud(virtual_home(settings, clock.now()), clock)
+    return build_cloud(virtual_home(settings, clock.now()), clock, post_callback=post_callback)
 
 
 def _rates(rate: float) -> dict[FaultKind, float]:
