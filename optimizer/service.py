@@ -184,6 +184,7 @@ class Service:
         asked = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait({cycling, asked}, return_when=asyncio.FIRST_COMPLETED)
+            self.cycle.wake()
             await asyncio.wait({cycling}, timeout=GRACE_S)
         finally:
             for task in (cycling, asked):

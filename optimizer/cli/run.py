@@ -64,9 +64,9 @@ async def serve(service: Service) -> None:
     """Run the service until a signal, then stop it cleanly; a fault closes it and comes out."""
     stop = asyncio.Event()
     try:
-        await service.start()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, _request_stop, service, stop)
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await service.start()
         await service.run(stop)
     except BaseException:
         await service.close()
@@ -84,11 +84,6 @@ async def _once(service: Service) -> None:
         service.settle()
     finally:
         await service.close()
-
-
-def _request_stop(service: Service, stop: asyncio.Event) -> None:
-    stop.set()
-    service.cycle.wake()
 
 
 @asynccontextmanager

@@ -101,6 +101,10 @@ class Cycle:
 
     async def rest_all(self) -> None:
         """Bring every charger to the resting mode that is not there: the last thing before a stop."""
+        if self.pulse.cycles == 0:
+            # A stop right after the start: what a run before left drawing is not known yet.
+            await self._parts.owner.refresh(self._clock.now(), self._clock.monotonic_s())
+            await self._parts.reader.read_due()
         now = self._clock.now()
         resting = self._rules.guard.resting_mode
         decisions = [
