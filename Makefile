@@ -44,6 +44,9 @@ contracts: $(STAMP)
 unit: $(STAMP)
 	@$(BIN)/pytest -n 2 --dist worksteal
 
+kills: $(STAMP)  ## five minutes of two processes, restarts and kill -9 against a server that counts
+	@$(BIN)/python tests/kills.py 300
+
 bench: $(STAMP)  ## speed, memory and log size, measured on this machine
 	@$(BIN)/python benchmarks/run.py
 

@@ -62,7 +62,7 @@ class Guide:
     """The cloud's state: one charger and one inverter, served as in the guide's examples."""
 
     url: str = ""
-    heard: list[Heard] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list, repr=False)  # a failing test shall not show the token
     replies: list[Reply] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)

@@ -118,12 +118,12 @@ class Running:
         return time.perf_counter() - began_s
 
 
-@dataclass(repr=False)  # a failing test shall not show the token
+@dataclass
 class Site:
     """A folder as an owner has it: configuration, database, token in the environment."""
 
     folder: Path
-    token: str
+    token: str = field(repr=False)
     env: dict[str, str] = field(default_factory=dict)
 
     @property
