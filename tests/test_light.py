@@ -85,10 +85,19 @@ def test_the_running_service_loads_no_frames_and_no_server(tmp_path: Path, token
     assert not packages & (FRAMES | SERVERS)
 
 
-def test_a_measured_house_is_read_without_pandas() -> None:
+def test_the_virtual_home_brings_no_pandas_and_neither_does_the_log_beside_it() -> None:
     packages = loaded_by(
         "from pathlib import Path; from optimizer.simulation.series import read_house;"
-        "read_house(Path('data/samples/house_ohrberg_2019.parquet'))"
+        "read_house(Path('data/samples/house_ohrberg_2019.parquet'));"
+        "from optimizer.store.sqlite import sqlite_utils_without_pandas; sqlite_utils_without_pandas()"
     )
-    assert "pyarrow" in packages
+    assert {"numpy", "pyarrow", "sqlite_utils"} <= packages
     assert "pandas" not in packages
+
+
+def test_pandas_can_be_used_beside_the_log() -> None:
+    packages = loaded_by(
+        "from optimizer.store.sqlite import sqlite_utils_without_pandas; sqlite_utils_without_pandas();"
+        "import pandas; pandas.DataFrame({'pv_w': [1.0]}).sum()"
+    )
+    assert {"pandas", "sqlite_utils"} <= packages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 from pathlib import Path
@@ -57,19 +57,16 @@ def trouble_of(error: sqlite3.Error) -> Trouble | None:
 def sqlite_utils_without_pandas() -> ModuleType:
     """Import sqlite-utils without what it would pull in for frames that the service never makes.
 
-    It imports pandas and numpy when they are installed (about 70 MB resident and a second).  They are hidden
-    for the moment of its import only, and not where either is loaded already: nothing would be saved.
+    It imports pandas and numpy when they are installed (about 70 MB resident and a second).  What of them is
+    not loaded yet is hidden for the moment of its import.
     """
-    if "sqlite_utils" not in sys.modules and not any(name in sys.modules for name in _HEAVY):
-        with _hidden(_HEAVY):
-            import sqlite_utils
-    else:
+    with _hidden([name for name in _HEAVY if name not in sys.modules]):
         import sqlite_utils
     return sqlite_utils
 
 
 @contextmanager
-def _hidden(names: tuple[str, ...]) -> Iterator[None]:
+def _hidden(names: Sequence[str]) -> Iterator[None]:
     """Let `import name` fail inside the block: Python's own meaning of None in `sys.modules`."""
     for name in names:
         sys.modules[name] = None  # type: ignore[assignment]
