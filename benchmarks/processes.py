@@ -43,6 +43,12 @@ class Daemon:
             pass
         return perf_counter() - self.began_s
 
+    def cpu_s(self) -> float:
+        """Return how long it has computed, on all cores."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        user, system = fields[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def watch(self, seconds: float) -> int:
         """Let that time pass and return how many cycles have ended in it."""
         ended, end_s = 0, perf_counter() + seconds

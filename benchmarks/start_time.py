@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -24,24 +25,37 @@ def measure() -> list[Result]:
         return results + _figures("virtual home as shipped", _shipped_config(folder), folder / "shipped.db")
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start, in seconds after the process's own; `cpu_s` is what was computed until READY."""
+
+    ready_s: float
+    cpu_s: float
+    decided_s: float
+
+
 def _figures(what: str, config: Path, database: Path) -> list[Result]:
-    first, ready, decided = [], [], []
+    first, again = [], []
     for _ in range(_RUNS):
         _forget(database)
-        first.append(_start(config)[0])
-        again = _start(config)
-        ready.append(again[0])
-        decided.append(again[1])
+        first.append(_start(config))
+        again.append(_start(config))
+    ready, decided = median(one.ready_s for one in again), median(one.decided_s for one in again)
+    computed = median(one.cpu_s for one in again)
     return [
-        Result(f"start to READY, {what}, new log", median(first), "s", LIMIT_S, COMMAND),
-        Result(f"start to READY, {what}", median(ready), "s", LIMIT_S, COMMAND),
-        Result(f"start to first decision, {what}", median(decided), "s", None, COMMAND),
+        Result(f"start to READY, {what}", ready, "s", LIMIT_S, COMMAND),
+        Result("  of it computing", computed, "s", None, COMMAND),
+        Result(
+            "  the first start, with a new log", median(one.ready_s for one in first), "s", LIMIT_S, COMMAND
+        ),
+        Result("  start to the first decision", decided, "s", None, COMMAND),
     ]
 
 
-def _start(config: Path) -> tuple[float, float]:
+def _start(config: Path) -> Start:
     with sunmode_run(config) as service:
-        return service.until(READY), service.until(CYCLE_ENDED)
+        ready_s = service.until(READY)
+        return Start(ready_s, service.cpu_s(), service.until(CYCLE_ENDED))
 
 
 def _forget(database: Path) -> None:
