@@ -171,18 +171,23 @@ def test_the_charger_obeys_within_five_minutes_of_the_last_fault(seed: int, loss
 
 
 @pytest.mark.parametrize(
-    ("observed", "previous", "commands", "foreign"),
+    ("observed", "previous", "awaited", "commands", "foreign"),
     [
-        (FAST, STOP, [], True),
-        (FAST, None, [], False),  # the first reading is no change
-        (FAST, FAST, [], False),
-        (FAST, STOP, [(FAST, 9_100.0)], False),  # the echo of our command
-        (FAST, STOP, [(FAST, 9_099.5)], True),  # too long ago to be an echo
-        (FAST, STOP, [(GREEN, 9_900.0)], True),
-        (FAST, STOP, [(GREEN, 9_900.0), (FAST, 9_200.0)], False),
+        (FAST, STOP, None, [], True),
+        (FAST, None, None, [], False),  # the first reading is no change
+        (FAST, FAST, None, [], False),
+        (FAST, STOP, None, [(FAST, 9_700.0)], False),  # our command came late, or twice
+        (FAST, STOP, None, [(FAST, 9_699.5)], True),  # too long ago for that
+        (FAST, STOP, FAST, [(FAST, 100.0)], False),  # it was sent last and nobody has looked since
+        (FAST, STOP, GREEN, [(GREEN, 9_900.0)], True),
+        (FAST, STOP, GREEN, [(GREEN, 9_900.0), (FAST, 9_800.0)], False),
     ],
 )
 def test_a_mode_that_changed_without_our_command_is_the_owners_hand(
-    observed: Mode, previous: Mode | None, commands: list[tuple[Mode, float]], foreign: bool
+    observed: Mode,
+    previous: Mode | None,
+    awaited: Mode | None,
+    commands: list[tuple[Mode, float]],
+    foreign: bool,
 ) -> None:
-    assert is_foreign(observed, previous, commands, 10_000.0) is foreign
+    assert is_foreign(observed, previous, awaited, commands, 10_000.0) is foreign

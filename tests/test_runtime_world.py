@@ -117,7 +117,7 @@ def test_the_echo_of_a_late_command_is_not_the_owners_hand(garage: ChargerView) 
     garage.note_sent(Mode.FAST, 10.0)
     garage.note_sent(Mode.GREEN, 200.0)
     garage.absorb(charger(Mode.GREEN), 260.0)
-    assert not garage.absorb(charger(Mode.FAST), 400.0).by_hand
+    assert not garage.absorb(charger(Mode.FAST), 300.0).by_hand
 
 
 def test_an_unknown_mode_leaves_the_last_known_one(garage: ChargerView) -> None:

@@ -27,7 +27,7 @@ _ALARM_AFTER_S = 450.0
 _SAME_MODE_GAP_S = 5.0
 _SETTLED_S = 120.0
 _UNREADABLE_S = 600.0
-_ECHO_S = 900.0
+_ECHO_S = 300.0
 
 
 class Kind(StrEnum):
@@ -166,14 +166,17 @@ def _readable(pursuit: Pursuit, observed: Observed | None, now_s: float) -> bool
 def is_foreign(
     observed: Mode,
     previous: Mode | None,
+    awaited: Mode | None,
     recent_commands: Sequence[tuple[Mode, float]],
     now_s: float,
     echo_s: float = _ECHO_S,
 ) -> bool:
-    """Tell whether a reading shows the owner's hand: the mode changed, to one not sent within `echo_s`.
+    """Tell whether a reading shows the owner's hand: the mode changed, and not by a command of ours.
 
-    `recent_commands` are the modes sent to this charger with their instants, in any order.
+    `awaited` is the mode sent last while no reading has shown it: it is ours however long it takes.  Any
+    other is ours only within `echo_s` of its sending, for commands may come late or twice; `recent_commands`
+    are the modes sent to this charger with their instants, in any order.
     """
-    if previous is None or observed is previous:
+    if previous is None or observed is previous or observed is awaited:
         return False
     return all(mode is not observed or now_s - sent_at_s > echo_s for mode, sent_at_s in recent_commands)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 _SUSPICIOUS_REPEATS = 3
+_STAMPS_KEPT = 8
 _DAYLIGHT_W = 200.0
 _REGULATED_W = 10.0
 
@@ -33,7 +34,8 @@ class Band(IntEnum):
 class Freshness:
     """The last stamp, and when it was seen to change, in monotonic seconds.
 
-    `proven` is False until a change was seen.  The rest serves the suspicion of a frozen meter.
+    `proven` is False until a change was seen.  `seen` holds the stamps before; the rest serves the suspicion
+    of a frozen meter.
     """
 
     stamp: str | None
@@ -42,6 +44,7 @@ class Freshness:
     grid_w: float | None = None
     pv_w: float | None = None
     repeats: int = 0
+    seen: tuple[str, ...] = ()
 
     def age_s(self, now_s: float) -> float:
         """Return the seconds since the stamp last changed, or since it was first seen."""
@@ -58,19 +61,21 @@ def observe(
 ) -> Freshness | None:
     """Return the freshness after a record with this stamp was read; None while no stamp was ever seen.
 
-    Give `stamp=None` for a record without a stamp or without usable values: it refreshes nothing.
+    Give `stamp=None` for a record without a stamp or without usable values: it refreshes nothing.  Neither
+    does one of the last stamps before: a cloud of several servers may serve an old record again.
     With `grid_w` and `pv_w` a frozen meter is noticed: the same exchange with the grid, to the bit, under
     more than three different stamps while the sun shines (> 200 W) and moves counts as no change.  Within
     10 W of zero it is no sign, for that is what a home battery regulates to.
     """
-    if stamp is None or (previous is not None and stamp == previous.stamp):
+    if stamp is None or (previous is not None and stamp in (previous.stamp, *previous.seen)):
         return previous
     if previous is None:
         return Freshness(stamp, now_s, proven=False, grid_w=grid_w, pv_w=pv_w)
     repeats = _repeats(previous, grid_w, pv_w)
+    seen = (*previous.seen, *filter(None, [previous.stamp]))[-_STAMPS_KEPT:]
     if repeats >= _SUSPICIOUS_REPEATS:
-        return replace(previous, stamp=stamp, pv_w=pv_w, repeats=repeats)
-    return Freshness(stamp, now_s, proven=True, grid_w=grid_w, pv_w=pv_w, repeats=repeats)
+        return replace(previous, stamp=stamp, pv_w=pv_w, repeats=repeats, seen=seen)
+    return Freshness(stamp, now_s, True, grid_w, pv_w, repeats, seen)
 
 
 def _repeats(previous: Freshness, grid_w: float | None, pv_w: float | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -121,7 +122,7 @@ class Decider:
 
     def _propose(self, situation: Situation) -> Proposal:
         try:
-            return self._strategy.propose(situation)
+            return checked(self._strategy.propose(situation))
         except Exception as fault:  # noqa: BLE001 - a stranger's code must not end the control of a charger
             self._on_fault(situation.charger.name, fault)
             resting = self._rules.guard.resting_mode
@@ -163,6 +164,20 @@ class Decider:
             alternatives=proposal.alternatives,
         )
         return Deliberation(situation, proposal, inputs, decision)
+
+
+def checked(proposal: Proposal) -> Proposal:
+    """Return a stranger's proposal if everything that is made of it later can be made.
+
+    Raises:
+        AttributeError, TypeError, ValueError, LookupError: something in it is not what it should be.
+
+    """
+    numbers = [*proposal.memory, *(alternative.cost_eur for alternative in proposal.alternatives)]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("memory and costs must be finite")
+    str(proposal.reason)
+    return replace(proposal, mode=Mode(proposal.mode))
 
 
 def _claim(view: ChargerView) -> Claim:

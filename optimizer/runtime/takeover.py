@@ -45,6 +45,7 @@ def _take_over_commands(
     if last is not None and last.state not in _HOLDS:
         left_s = view.sent[-1][1]
         view.pursuit = resumed(last.mode, left_s, left_s, last.attempt)
+        view.awaited = last.mode
 
 
 def _left_s(command: PastCommand, now: datetime, now_s: float) -> float | None:

@@ -51,7 +51,10 @@ class SiteView:
         is_new = after is not before
         if after is not None and is_new:
             looked_s = self._last_look_s(now_s)
-            self.freshness = replace(after, changed_at_s=looked_s) if now_s - looked_s > fresh_s else after
+            unwatched = now_s - looked_s > fresh_s
+            self.freshness = (
+                replace(after, changed_at_s=min(after.changed_at_s, looked_s)) if unwatched else after
+            )
             self.phase_s = phase_s(self.phase_s, self.read_at_s, now_s, interval_s)
             self.unseen_at_s = self.read_at_s
             self.reading = self.sample = reading
@@ -103,7 +106,8 @@ class Noticed:
 class ChargerView:
     """A charger: the last reading, what was decided and sent, and what its strategy remembers.
 
-    `current` is the mode decided last, `unsettled_at_s` when mode or status last moved or a command left.
+    `current` is the mode decided last, `awaited` the one sent last until a reading shows it, `unsettled_at_s`
+    when mode or status last moved or a command left.
     """
 
     spec: ChargerSpec
@@ -115,6 +119,7 @@ class ChargerView:
     mode: Mode | None = None
     powers_w: deque[tuple[float, float]] = field(default_factory=deque)
     sent: deque[tuple[Mode, float]] = field(default_factory=deque)
+    awaited: Mode | None = None
     pursuit: Pursuit | None = None
     override: Override | None = None
     current: Mode | None = None
@@ -158,7 +163,7 @@ class ChargerView:
         mode = before_mode if reading.mode is None else reading.mode
         noticed = Noticed(
             mode_changed=mode is not before_mode,
-            by_hand=mode is not None and is_foreign(mode, before_mode, self.sent, now_s),
+            by_hand=mode is not None and is_foreign(mode, before_mode, self.awaited, self.sent, now_s),
             plugged_in=reading.status.connected and not (before is not None and before.status.connected),
             unplugged=before is not None and before.status.connected and not reading.status.connected,
         )
@@ -166,12 +171,15 @@ class ChargerView:
             self.unsettled_at_s = now_s
         self._remember_power(reading, now_s)
         self.reading, self.mode = _completed(reading, before), mode
+        if mode is self.awaited:
+            self.awaited = None
         self.read_at_s = self.tried_at_s = now_s
         self.failures = 0
         return noticed
 
     def note_sent(self, mode: Mode, now_s: float) -> None:
         """Remember that a command left."""
+        self.awaited = mode
         self.sent.append((mode, now_s))
         while self.sent[0][1] < now_s - _REMEMBERED_S:
             self.sent.popleft()
