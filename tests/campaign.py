@@ -173,6 +173,7 @@ class Life:
         """Start the service; where the log cannot be written its supervisor tries again."""
         while True:
             service = House(self.plan.settings(self.log), self._ports(), base_url=_CLOUD, token=self._token)
+            self._border.begin()
             try:
                 await service.start()
             except StoreUnavailable:

@@ -1,7 +1,7 @@
 """Who judges a life: at the border to the cloud, once a minute from above, and in the log afterwards.
 
-The promises, I1 to I4, are the ones of the service: its budget, no grid power on old data, the decided mode
-reached, no command without an intent.
+The promises, I1 to I5, are the ones of the service: its budget, no grid power on old data, the decided mode
+reached, no command without an intent, the owner's hand respected and never imagined.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 from campaign_plan import Outage, Plan
@@ -24,7 +25,7 @@ from optimizer.domain import Mode
 from optimizer.runtime.world import ChargerView
 from optimizer.service import Service
 from optimizer.simulation.cloud import VirtualCloud
-from optimizer.simulation.faults import ANSWER_FAULTS, COMMAND_FAULTS, Fault, FaultKind
+from optimizer.simulation.faults import ANSWER_FAULTS, COMMAND_FAULTS, FaultKind
 from optimizer.simulation.transport import VirtualTransport
 from optimizer.simulation.wire import COMMAND
 from optimizer.store.ledger import Instant
@@ -40,6 +41,7 @@ INTENT_LIFE_S = 60.0
 EXCHANGE_S = 20.0
 """A call reaches the cloud within this time of its row: waiting for the commit included."""
 
+_LOOK_S = 60.0
 _LAG_S = 120.0
 """From a lapsed lease to a charger in another mode, beyond one cycle: reads, the command, its way."""
 _UNSEEN_S = 420.0
@@ -47,15 +49,6 @@ _UNSEEN_S = 420.0
 _HAMPERING = frozenset((*ANSWER_FAULTS, *COMMAND_FAULTS, FaultKind.CHARGER_OFFLINE, FaultKind.CHARGER_FROZEN))
 _BY_HAND = frozenset((FaultKind.MANUAL_CHANGE, FaultKind.FALLBACK_TO_FAST))
 _CALM = frozenset(("ok", FaultKind.INVERTER_OFFLINE.value))
-
-
-def span_s(fault: Fault) -> tuple[float, float] | None:
-    """Return from when to when a fault keeps the service from seeing or moving a charger."""
-    if fault.kind in _HAMPERING:
-        return fault.start_s, fault.end_s
-    if fault.kind in _BY_HAND:
-        return fault.start_s, fault.start_s + NOTICED_S
-    return None
 
 
 class Border(httpx.AsyncBaseTransport):
@@ -70,6 +63,11 @@ class Border(httpx.AsyncBaseTransport):
         self._log = log
         self._plan = plan
         self._violations = violations
+        self._read: set[str] = set()
+
+    def begin(self) -> None:
+        """A run of the service begins: it has read nothing yet."""
+        self._read.clear()
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -77,12 +75,16 @@ class Border(httpx.AsyncBaseTransport):
             self._judge(json.loads(request.content))
         exchange = asyncio.ensure_future(self._inner.handle_async_request(request))
         exchange.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(exchange)
+        response = await asyncio.shield(exchange)
+        self._read.add(request.url.params.get("pileSn", ""))
+        return response
 
-    def _judge(self, body: dict[str, object]) -> None:
-        t_s, mode = self._cloud.elapsed_s(), Mode(int(str(body["cmdValue"])))
+    def _judge(self, body: dict[str, Any]) -> None:
+        t_s, mode = self._cloud.elapsed_s(), Mode(int(body["cmdValue"]))
         with closing(connect_reader(self._log)) as conn:
-            for serial in body["sns"]:  # type: ignore[attr-defined]
+            for serial in body["sns"]:
+                if mode.draws_from_grid and serial not in self._read:
+                    self._violations.append(f"I4: {t_s:.0f} s: {mode.name} to {serial}, which was not read")
                 newest = conn.execute(
                     "SELECT mode, state FROM command WHERE serial = ? ORDER BY id DESC LIMIT 1", (serial,)
                 ).fetchone()
@@ -107,12 +109,14 @@ def _covers(outage: Outage, t_s: float, tail_s: float) -> bool:
 class _Watched:
     """One charger as the watcher saw it last.
 
-    `apart_s` is since when its mode is not the decided one, `by_hand_s` when the owner's word last held.
+    `apart_s` is since when its mode is not the decided one, `by_hand_s` when the owner's word last held,
+    `hand` what somebody else has set and the service has not noticed yet, with the time.
     """
 
     decided: Mode | None = None
     apart_s: float | None = None
     by_hand_s: float = 0.0
+    hand: tuple[Mode, float] | None = None
 
 
 @dataclass(slots=True)
@@ -125,13 +129,11 @@ class Watcher:
     violations: list[str]
     calm_minutes: int = 0
     hampered_s: float = 0.0
+    struck_s: float = 0.0
     seen_calls: int = 0
+    seen_changes: int = 0
     chargers: dict[str, _Watched] = field(default_factory=dict)
-    spans: tuple[tuple[float, float], ...] = field(init=False)
     reader: sqlite3.Connection | None = None
-
-    def __post_init__(self) -> None:
-        self.spans = tuple(filter(None, map(span_s, self.plan.faults)))
 
     def close(self) -> None:
         """Let go of the log."""
@@ -142,11 +144,14 @@ class Watcher:
         """Take one sample; `service` is None while it is down."""
         self.cloud.advance()
         t_s = self.cloud.elapsed_s()
-        if service is None or self._is_hampered(t_s, clock):
+        if service is None or self._is_struck(t_s, clock):
+            self.struck_s = self.hampered_s = t_s
+        if self._is_by_hand(t_s):
             self.hampered_s = t_s
         if service is None:
             self.chargers.clear()
             return
+        self._hands(service, t_s)
         calm = t_s - self.hampered_s >= SETTLED_S
         self.calm_minutes += calm
         for view in service.world.chargers.values():
@@ -154,12 +159,18 @@ class Watcher:
             self._on_old_data(view, truth.mode, t_s, service.rules.cycle_s)
             self._converged(view, truth.mode, t_s, calm=calm)
 
-    def _is_hampered(self, t_s: float, clock: Clock) -> bool:
-        lasting = any(start_s <= t_s <= end_s for start_s, end_s in self.spans)
+    def _is_struck(self, t_s: float, clock: Clock) -> bool:
+        """Tell whether anything keeps the service from seeing or moving a charger."""
+        lasting = any(f.kind in _HAMPERING and f.start_s <= t_s <= f.end_s for f in self.plan.faults)
         calls, before = self.cloud.calls, self.seen_calls
         self.seen_calls = len(calls)
-        struck = any(calls[index].outcome not in _CALM for index in range(before - len(calls), 0))
-        return lasting or struck or in_outage(self.plan, t_s) or self._is_held(clock)
+        refused = any(calls[index].outcome not in _CALM for index in range(before - len(calls), 0))
+        return lasting or refused or in_outage(self.plan, t_s) or self._is_held(clock)
+
+    def _is_by_hand(self, t_s: float) -> bool:
+        """Tell whether somebody else has moved a charger, perhaps unnoticed until now."""
+        hands = (fault for fault in self.plan.faults if fault.kind in _BY_HAND)
+        return any(hand.start_s <= t_s <= hand.start_s + NOTICED_S for hand in hands)
 
     def _is_held(self, clock: Clock) -> bool:
         """Tell whether the breaker keeps all calls back."""
@@ -168,6 +179,31 @@ class Watcher:
             self.reader = connect_reader(self.log)
         rows = self.reader.execute("SELECT boot_id, open_until_s, open_until FROM breaker")
         return any(now.s_of(*row) > now.s for row in rows.fetchall())
+
+    def _hands(self, service: Service, t_s: float) -> None:
+        """I5: a mode that somebody else has set is noticed, unless it looks like a late echo."""
+        changes, before = self.cloud.home.mode_changes, self.seen_changes
+        self.seen_changes = len(changes)
+        for view in service.world.chargers.values():
+            watched = self.chargers.setdefault(view.spec.name, _Watched())
+            for change in changes[before:]:
+                if change.serial == view.spec.serial:
+                    known = change.cause == "command" or change.mode is view.mode
+                    watched.hand = None if known else (change.mode, t_s)
+            if service.rules.override_hold_s > 0.0:
+                self._notice(view, watched, t_s)
+
+    def _notice(self, view: ChargerView, watched: _Watched, t_s: float) -> None:
+        if watched.hand is None:
+            return
+        mode, since_s = watched.hand
+        held = view.override is not None and view.override.mode is mode
+        echo = any(sent is mode for sent, _ in view.sent)
+        if held or echo or self.struck_s >= since_s - SETTLED_S:
+            watched.hand = None
+        elif t_s - since_s > NOTICED_S + _LOOK_S:
+            watched.hand = None
+            self.violations.append(f"I5: {t_s:.0f} s: nobody noticed {mode.name} at {view.spec.name}")
 
     def _on_old_data(self, view: ChargerView, mode: Mode, t_s: float, cycle_s: float) -> None:
         """I2: nothing draws from the grid on data that is too old, unless the owner has said so."""
@@ -213,6 +249,7 @@ def audit(
         yield f"I1: {cloud.worst_minute()} calls in a minute, {cloud.worst_day()} in a day"
     yield from _commands(conn, plan, cloud, boots)
     yield from _calls(conn, plan, cloud, boots, kills)
+    yield from _hands(conn, plan, cloud)
     yield from _happenings(conn)
     yield from _energy(conn, cloud)
 
@@ -277,6 +314,17 @@ class _Queues:
     def left(self) -> int:
         """Return how many rows were passed over or are still there."""
         return self._passed + sum(map(len, self._waiting.values()))
+
+
+def _hands(conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud) -> Iterator[str]:
+    """I5: no hand was seen where there was none."""
+    names = {spec.serial: spec.name for spec in plan.virtual.chargers}
+    changes = [(names[c.serial], int(c.mode)) for c in cloud.home.mode_changes if c.cause != "command"]
+    for seen in conn.execute("SELECT charger, mode FROM override WHERE origin = 'charger' ORDER BY id"):
+        if seen in changes:
+            changes.remove(seen)
+        else:
+            yield f"I5: {seen[0]} was never set to {Mode(seen[1]).name} by hand"
 
 
 def _happenings(conn: sqlite3.Connection) -> Iterator[str]:
