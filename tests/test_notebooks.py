@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,15 @@ def test_a_notebook_is_kept_without_outputs_places_and_secrets(path: Path) -> No
     assert all(cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
     assert not re.search(r'["\'(]/(home|root|tmp|work|Users)\b', text)
     assert "token" not in text.replace("uses the token", "")
+
+
+def test_a_days_picture_is_drawn_by_the_command_of_the_readme(log: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "day.png"
+    command = [sys.executable, str(ROOT / "docs" / "picture.py"), str(log), str(picture)]
+    subprocess.run(command, check=True, timeout=60)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", picture.read_bytes()[16:24])
+    assert (width, height) == (1300, 598)
 
 
 def test_the_notebook_opens_the_log_that_the_demo_writes() -> None:
