@@ -46,7 +46,9 @@ class Witness:
     def verify(self) -> None:
         """Compare what the server heard with what the log says, and both with the promises."""
         assert self.home.most_in_a_minute() <= 9
-        assert set(self.ends) <= {0, 75, -signal.SIGKILL, -signal.SIGTERM}, "the last: before it was up"
+        assert set(self.ends) <= {0, 75, -signal.SIGKILL, -signal.SIGTERM}, (
+            self.ends
+        )  # the last: while it imports
         assert set(self.checks) <= {0, 1}, self.checks
         assert "Traceback" not in (self.site.folder / "stderr.log").read_text()
         with closing(sqlite3.connect(self.site.database)) as conn:

@@ -77,7 +77,7 @@ def test_a_configuration_alone_is_enough_for_a_whole_life(tmp_path: Path, token:
     with guide_server(GuideHome(token=token, telemetry_s=8.0)) as home:
         assert isinstance(home, GuideHome)
         life = live(home, tmp_path)
-    the_charger_was_brought_into_its_mode(life, token)
+    the_charger_was_brought_into_its_mode(life)
     the_log_tells_the_calls_that_the_server_heard(life)
     the_log_tells_the_commands_that_the_server_heard(life)
     other_instances_gave_way(life)
@@ -86,9 +86,9 @@ def test_a_configuration_alone_is_enough_for_a_whole_life(tmp_path: Path, token:
     the_token_stayed_with_us(life)
 
 
-def the_charger_was_brought_into_its_mode(life: Life, token: str) -> None:
-    assert life.home.commands[0] == {
-        "tokenId": token,
+def the_charger_was_brought_into_its_mode(life: Life) -> None:
+    first = {key: value for key, value in life.home.commands[0].items() if key != "tokenId"}
+    assert first == {
         "rwType": "2",
         "cmdType": "1",
         "cmdValue": str(FAST),
@@ -216,6 +216,19 @@ def test_a_mode_set_in_the_app_is_respected_until_automatic_is_ordered(
         assert site.run("set", "auto").code == 0
         eventually(lambda: home.modes() == [STOP], 5, "STOP")
         run.stop()
+
+
+def test_the_threshold_takes_the_surplus_and_lets_it_go(home: GuideHome, tmp_path: Path) -> None:
+    by_surplus = ('name = "fixed"', 'name = "threshold"')
+    at_once = ('[strategy.fixed]\nmode = "fast"', "[strategy.threshold]\nstart_delay_s = 0\nstop_delay_s = 0")
+    site = site_of(home, tmp_path, by_surplus, at_once)
+    with site.running() as run:
+        eventually(lambda: home.settled() == ECO, 15, "ECO")
+        home.pv_w = 0.0
+        eventually(lambda: home.settled() == STOP, 15, "STOP")
+        assert "W surplus; next change above" in site.run("why").out
+        run.stop()
+    assert home.modes()[0] == ECO
 
 
 def test_dry_run_decides_and_sends_nothing(home: GuideHome, tmp_path: Path) -> None:
