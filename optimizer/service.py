@@ -18,6 +18,7 @@ from optimizer.config import Settings
 from optimizer.control.budget import Limits
 from optimizer.control.guards import GuardPolicy
 from optimizer.control.polling import PollPolicy
+from optimizer.errors import Unavailable
 from optimizer.runtime.calendar import Calendar, Job, OnFailure, SystemCalendar, cron
 from optimizer.runtime.commander import Commander
 from optimizer.runtime.cycle import Cycle, Parts, first_of
@@ -194,14 +195,30 @@ class Service:
             cycling.result()
 
     async def stop(self) -> None:
-        """Leave the chargers as the owner wants them, write what is known, close; 5 s with the last cycle."""
+        """Leave the chargers as the owner wants them, write what is known, close; 5 s with the last cycle.
+
+        Raises:
+            Unavailable: a charger may go on drawing from the grid; all else is done.
+
+        """
         self._ports.notifier.stopping()
-        if self.settings.control.stop_mode == "resting" and not self.rules.dry_run:
-            await first_of(self.cycle.rest_all(), self._ports.clock.sleep(STOP_S))
+        left = await self._left_drawing()
         self.settle()
+        if left:
+            self.store.event("left_drawing", left, level="error")
         self.store.event("stop", "sunmode stops")
         _log.info("stopped")
         await self.close()
+        if left:
+            raise Unavailable(left)
+
+    async def _left_drawing(self) -> str:
+        """Bring the chargers to rest; return what must be said if one may go on drawing, else nothing."""
+        if self.settings.control.stop_mode == "keep" or self.rules.dry_run:
+            return ""
+        await first_of(self.cycle.rest_all(), self._ports.clock.sleep(STOP_S))
+        left = ", ".join(self.cycle.left_drawing())
+        return left and f"{left} may go on drawing from the grid: the cloud did not take the last command"
 
     def settle(self) -> None:
         """Account for all energy up to now."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from living import HOUR, MINUTE, Life, dark, live
 
-from optimizer.domain import ChargerSpec, Goal, Mode, Proposal, Situation
+from optimizer.domain import ChargerSpec, Goal, Mode, Proposal, Reason, Situation
+from optimizer.errors import Unavailable
 from optimizer.simulation.faults import Fault, FaultKind
 
 FAST_ALWAYS = '[strategy]\nname = "fixed"\n[strategy.fixed]\nmode = "fast"\n'
@@ -208,6 +212,67 @@ def test_a_clean_stop_leaves_what_the_owner_wants(
     live(tmp_path, token, script, config=f'{FOLLOW_THE_SUN}[control]\nstop_mode = "{stop_mode}"\n')
 
 
+@pytest.mark.parametrize("trouble", [FaultKind.SERVER_ERROR, FaultKind.THROTTLED])
+def test_a_stop_that_the_cloud_does_not_take_is_told_and_fails(
+    tmp_path: Path, token: str, trouble: FaultKind
+) -> None:
+    async def script(life: Life) -> None:
+        await life.begin()
+        await life.until(lambda: life.mode() is Mode.FAST, 15 * MINUTE)
+        await life.until(lambda: life.clock.monotonic_s() >= HOUR, HOUR)
+        with pytest.raises(Unavailable, match="garage may go on drawing"):
+            await life.ends()
+        life.running = None
+        assert life.rows("SELECT 1 FROM event WHERE kind = 'left_drawing'") == [(1,)]
+
+    fault = Fault(trouble, start_s=HOUR - 1.0, duration_s=HOUR)
+    live(tmp_path, token, script, config=FAST_ALWAYS, faults=[fault])
+
+
+def test_a_stop_that_fails_once_is_sent_again(tmp_path: Path, token: str) -> None:
+    async def script(life: Life) -> None:
+        await life.begin()
+        await life.until(lambda: life.mode() is Mode.FAST, 15 * MINUTE)
+        await life.until(lambda: life.clock.monotonic_s() >= HOUR, HOUR)
+        began_s = life.clock.monotonic_s()
+        await life.ends()
+        assert life.clock.monotonic_s() - began_s <= 5.0
+        await life.passes(2 * MINUTE)
+        assert life.mode() is Mode.STOP
+
+    blip = Fault(FaultKind.SERVER_ERROR, start_s=HOUR - 0.5, duration_s=1.2)
+    live(tmp_path, token, script, config=FAST_ALWAYS, faults=[blip])
+
+
+def test_our_own_stop_is_not_the_owners_hand_after_a_pause(tmp_path: Path, token: str) -> None:
+    async def script(life: Life) -> None:
+        await life.begin()
+        await life.until(lambda: life.mode() is Mode.GREEN, 30 * MINUTE)
+        await life.passes(5 * MINUTE)
+        await life.ends()
+        await life.passes(20 * MINUTE)
+        await life.begin()
+        await life.until(lambda: life.mode() is Mode.GREEN, 20 * MINUTE)
+        assert life.rows("SELECT 1 FROM override") == []
+
+    live(tmp_path, token, script, config=FOLLOW_THE_SUN)
+
+
+@pytest.mark.parametrize("mode", [Mode.STOP, Mode.FAST, Mode.ECO])
+def test_the_owners_hand_counts_again_and_again(tmp_path: Path, token: str, mode: Mode) -> None:
+    async def script(life: Life) -> None:
+        await life.begin()
+        await life.until(lambda: life.mode() is Mode.GREEN, 30 * MINUTE)
+        await life.passes(10 * MINUTE)
+        for by_hand in (mode, Mode.GREEN, mode):
+            life.home.set_mode("SQ1", by_hand, "owner")
+            await life.passes(15 * MINUTE)
+            assert life.mode() is by_hand
+        assert len(life.commands()) == 1
+
+    live(tmp_path, token, script, config=FOLLOW_THE_SUN)
+
+
 def test_a_dry_run_decides_and_sends_nothing(tmp_path: Path, token: str) -> None:
     async def script(life: Life) -> None:
         await life.begin(dry_run=True)
@@ -279,26 +344,41 @@ def test_a_throttled_client_waits_and_comes_back(tmp_path: Path, token: str) -> 
     live(tmp_path, token, script, config=FOLLOW_THE_SUN, faults=[throttle])
 
 
-class Failing:
+class Odd:
     """A stranger's strategy on a bad day."""
 
-    name = "failing"
+    name = "odd"
     serves_goals = True
 
-    def propose(self, situation: Situation) -> Proposal:
-        raise ZeroDivisionError(situation.charger.name)
+    def __init__(self, answer: Callable[[], object]) -> None:
+        self.answer = answer
+
+    def propose(self, situation: Situation) -> Any:  # noqa: ARG002 - the signature of a strategy
+        return self.answer()
 
 
-def test_a_strategy_that_fails_rests_the_charger_and_is_told_once(tmp_path: Path, token: str) -> None:
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (lambda: 1 / 0, "ZeroDivisionError"),
+        (lambda: None, "AttributeError"),
+        (lambda: Proposal(7, Reason("odd", "odd")), "ValueError"),
+        (lambda: Proposal(Mode.FAST, Reason("odd", "{missing}")), "KeyError"),
+        (lambda: Proposal(Mode.FAST, Reason("odd", "odd"), memory=(math.nan,)), "ValueError"),
+    ],
+)
+def test_a_strategy_that_fails_rests_the_charger_and_is_told_once(
+    tmp_path: Path, token: str, answer: Callable[[], object], fault: str
+) -> None:
     async def script(life: Life) -> None:
         await life.begin()
         await life.until(lambda: life.mode() is Mode.GREEN, 30 * MINUTE)
-        life.service.cycle._parts.decider._strategy = Failing()
+        life.service.cycle._parts.decider._strategy = Odd(answer)
         await life.until(lambda: life.mode() is Mode.STOP, 10 * MINUTE)
         await life.passes(HOUR)
         await life.ends()
         events = life.rows("SELECT message FROM event WHERE kind = 'strategy_failed'")
-        assert events == [("the strategy failed: ZeroDivisionError",)]
+        assert events == [(f"the strategy failed: {fault}",)]
 
     live(tmp_path, token, script, config=FOLLOW_THE_SUN)
 

@@ -145,6 +145,8 @@ class Commander:
             _log.warning("not accepted", mode=mode.name, error=str(error))
             self._store.note(ids, state, detail={"error": str(error)})
         else:
+            for order in orders:
+                order.view.accepted = mode
             self._store.note(ids, CommandState.ACCEPTED, task_id=answer.task_id)
 
     def _left(self, orders: Sequence[_Order], ids: Sequence[int]) -> None:

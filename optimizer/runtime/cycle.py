@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from optimizer.clock import Clock
+from optimizer.control.budget import Priority
 from optimizer.domain import Mode
 from optimizer.runtime.commander import Commander
 from optimizer.runtime.decider import Decider, Deliberation
@@ -26,12 +27,12 @@ from optimizer.runtime.owner import Owner
 from optimizer.runtime.reader import Reader
 from optimizer.runtime.recorder import Recorder
 from optimizer.runtime.rules import Rules
-from optimizer.runtime.world import World
+from optimizer.runtime.world import ChargerView, World
 from optimizer.store.log import Store
-from optimizer.store.sqlite import StoreUnavailable
 
 _STEP_S = 2.0
 _SHORTEST_WAIT_S = 0.2
+_ONCE_MORE_S = 1.0
 
 _log = structlog.stdlib.get_logger("sunmode.cycle")
 
@@ -100,19 +101,34 @@ class Cycle:
         return decided
 
     async def rest_all(self) -> None:
-        """Bring every charger to the resting mode that is not there: the last thing before a stop."""
+        """Send every charger to rest until the cloud has taken it: the last thing before a stop."""
         if self.pulse.cycles == 0:
             # A stop right after the start: what a run before left drawing is not known yet.
             await self._parts.owner.refresh(self._clock.now(), self._clock.monotonic_s())
             await self._parts.reader.read_due()
-        now = self._clock.now()
-        resting = self._rules.guard.resting_mode
-        decisions = [
-            self._parts.decider.by_order(view.spec.name, resting, "sunmode stops", now)
-            for view in self._world.chargers.values()
-            if view.mode is not None and view.override is None
+        resting, order = self._rules.guard.resting_mode, self._parts.decider.by_order
+        while views := self._restless(resting):
+            now = self._clock.now()
+            orders = [order(view.spec.name, resting, "sunmode stops", now) for view in views]
+            await self._parts.commander.pursue(orders)
+            await self._clock.sleep(_ONCE_MORE_S)
+            for view in self._restless(resting):
+                view.pursuit = None
+
+    def left_drawing(self) -> list[str]:
+        """Return the chargers that may go on drawing from the grid after a stop, for all that is known."""
+        return [
+            view.spec.name
+            for view in self._restless(self._rules.guard.resting_mode)
+            if any(mode is not None and mode.draws_from_grid for mode in (view.mode, view.awaited))
         ]
-        await self._parts.commander.pursue(decisions)
+
+    def _restless(self, resting: Mode) -> list[ChargerView]:
+        """Return the chargers that are not at rest and were not told to be, as far as is known."""
+        views = self._world.chargers.values()
+        known = [view for view in views if view.mode is not None and view.override is None]
+        arrived = {view.spec.name for view in known if view.mode is resting and view.awaited is None}
+        return [view for view in known if view.accepted is not resting and view.spec.name not in arrived]
 
     def wake(self) -> None:
         """End the rest between two cycles: something has happened."""
@@ -129,10 +145,7 @@ class Cycle:
         return decided
 
     async def _slot_is_free(self) -> bool:
-        try:
-            return await self._store.ledger.free_at_s() <= self._clock.monotonic_s()
-        except StoreUnavailable:
-            return False
+        return await self._store.ledger.free_at_s(Priority.RISE) <= self._clock.monotonic_s()
 
     def _tell(self, one: Deliberation) -> None:
         decision = one.decision

@@ -106,8 +106,8 @@ class Noticed:
 class ChargerView:
     """A charger: the last reading, what was decided and sent, and what its strategy remembers.
 
-    `current` is the mode decided last, `awaited` the one sent last until a reading shows it, `unsettled_at_s`
-    when mode or status last moved or a command left.
+    `current` is the mode decided last, `awaited` the one sent last until a reading shows it, `accepted` the
+    same once the cloud has taken it, `unsettled_at_s` when mode or status last moved or a command left.
     """
 
     spec: ChargerSpec
@@ -120,6 +120,7 @@ class ChargerView:
     powers_w: deque[tuple[float, float]] = field(default_factory=deque)
     sent: deque[tuple[Mode, float]] = field(default_factory=deque)
     awaited: Mode | None = None
+    accepted: Mode | None = None
     pursuit: Pursuit | None = None
     override: Override | None = None
     current: Mode | None = None
@@ -179,7 +180,7 @@ class ChargerView:
 
     def note_sent(self, mode: Mode, now_s: float) -> None:
         """Remember that a command left."""
-        self.awaited = mode
+        self.awaited, self.accepted = mode, None
         self.sent.append((mode, now_s))
         while self.sent[0][1] < now_s - _REMEMBERED_S:
             self.sent.popleft()
