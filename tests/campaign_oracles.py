@@ -52,7 +52,7 @@ _CALM = frozenset(("ok", FaultKind.INVERTER_OFFLINE.value))
 
 
 class Border(httpx.AsyncBaseTransport):
-    """The way out to the cloud: what has left arrives, even if its sender is dead by then.
+    """The way out to the cloud: a command that has left arrives, even if its sender is dead by then.
 
     Each command that passes is held against the log as it is on the disk at that moment.
     """
@@ -73,11 +73,16 @@ class Border(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith(COMMAND):
             self._judge(json.loads(request.content))
-        exchange = asyncio.ensure_future(self._inner.handle_async_request(request))
-        exchange.add_done_callback(lambda done: done.cancelled() or done.exception())
-        response = await asyncio.shield(exchange)
+            return await self._certainly(request)
+        response = await self._inner.handle_async_request(request)
         self._read.add(request.url.params.get("pileSn", ""))
         return response
+
+    async def _certainly(self, request: httpx.Request) -> httpx.Response:
+        """Let a command arrive even if nobody waits for its answer any more."""
+        exchange = asyncio.ensure_future(self._inner.handle_async_request(request))
+        exchange.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(exchange)
 
     def _judge(self, body: dict[str, Any]) -> None:
         t_s, mode = self._cloud.elapsed_s(), Mode(int(body["cmdValue"]))
