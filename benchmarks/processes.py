@@ -53,6 +53,8 @@ class Daemon:
         """Let that time pass and return how many cycles have ended in it."""
         ended, end_s = 0, perf_counter() + seconds
         while (left_s := end_s - perf_counter()) > 0.0:
+            if self.process.poll() is not None:
+                raise ChildProcessError(f"it ended by itself with code {self.process.returncode}")
             if select.select([self.inbox], [], [], left_s)[0]:
                 ended += CYCLE_ENDED in self.inbox.recv(65_536)
         return ended

@@ -1,6 +1,6 @@
 """Measure and print: `python benchmarks/run.py [--json] [NAME ...]`; without names everything.
 
-Exit code 1 if a limit is not kept.  Seconds depend on the machine: look at figures of one run side by side.
+Seconds depend on the machine and on what else it does: look at the figures of one run side by side.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
 }
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> None:
     """Collect and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
@@ -45,7 +45,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         results += BENCHMARKS[name]()
     print(_json(results) if asked.json else _table(results))
-    return 0 if all(result.kept for result in results) else 1
 
 
 def _json(results: Sequence[Result]) -> str:
@@ -64,4 +63,4 @@ def _row(result: Result, width: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
