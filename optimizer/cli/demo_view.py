@@ -89,15 +89,17 @@ class DayView:
 
     @property
     def moment(self) -> Moment:
-        """The last known powers, and the mode that the charger was last read in."""
+        """The powers of the last sample that made sense, and the mode that the charger was last read in."""
         world = self.service.world
         site, estimate = world.site.reading, world.site.estimate
+        surplus_w = 0.0 if estimate is None else estimate.surplus_w
+        base_load_w = 0.0 if estimate is None else max(0.0, estimate.base_load_w or 0.0)
         return Moment(
-            pv_w=0.0 if site is None else site.pv_w or 0.0,
-            base_load_w=0.0 if estimate is None else max(0.0, estimate.base_load_w or 0.0),
+            pv_w=max(0.0, surplus_w + base_load_w),
+            base_load_w=base_load_w,
             ev_w=world.ev_w,
             battery_w=0.0 if site is None else site.battery_w or 0.0,
-            surplus_w=0.0 if estimate is None else estimate.surplus_w,
+            surplus_w=surplus_w,
             mode=self.charger.mode or Mode.STOP,
         )
 
@@ -166,7 +168,9 @@ def _numbers(moment: Moment) -> Text:
         ("car", moment.ev_w, CAR_SUN),
         ("grid", moment.grid_w, CAR_GRID if moment.grid_w > 0 else "default"),
     )
-    parts = ((f"{name} {power_w / 1000:5.2f} kW   ", colour) for name, power_w, colour in powers)
+    # Adding 0.0 makes of -0.0, a small power that was rounded, a plain zero.
+    rounded = ((name, round(power_w / 1000, 2) + 0.0, colour) for name, power_w, colour in powers)
+    parts = ((f"{name} {power_kw:5.2f} kW   ", colour) for name, power_kw, colour in rounded)
     text = Text.assemble(*parts)
     text.rstrip()
     return text
