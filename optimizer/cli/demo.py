@@ -108,7 +108,9 @@ def _for_demo(settings: Settings, path: Path) -> Settings:
     store = settings.store.model_copy(update={"path": path, "backup": None})
     first, *others = settings.charger
     charger = (first if first.goal else first.model_copy(update={"goal": (GOAL,)}), *others)
-    changed = {"solax": solax, "callback": callback, "store": store, "charger": charger}
+    # The home is gone with its service: nobody has to be brought to rest, in what would be milliseconds.
+    control = settings.control.model_copy(update={"stop_mode": "keep"})
+    changed = {"solax": solax, "callback": callback, "store": store, "charger": charger, "control": control}
     return settings.model_copy(update=changed)
 
 
