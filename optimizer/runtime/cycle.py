@@ -167,8 +167,17 @@ class Cycle:
         """Wait for the next cycle, the next read that is due, or a reason to wake."""
         due_s = min(began_s + self._rules.cycle_s, max(self._parts.reader.next_due_s(), began_s))
         wait_s = max(_SHORTEST_WAIT_S, due_s - self._clock.monotonic_s())
-        await first_of(self._clock.sleep(wait_s), self.pulse.wake.wait())
+        sleep = asyncio.ensure_future(self._clock.sleep(wait_s))
+        sleep.add_done_callback(self._slept)
+        try:
+            await self.pulse.wake.wait()
+        finally:
+            sleep.cancel()
         self.pulse.wake.clear()
+
+    def _slept(self, sleep: asyncio.Future[None]) -> None:
+        if not sleep.cancelled():
+            self.pulse.wake.set()
 
 
 async def first_of(*waits: Coroutine[Any, Any, Any]) -> None:
