@@ -42,6 +42,7 @@ EXCHANGE_S = 20.0
 """A call reaches the cloud within this time of its row: waiting for the commit included."""
 
 _LOOK_S = 60.0
+_FRESH_S, _STALE_S = 420.0, 900.0
 _LAG_S = 120.0
 """From a lapsed lease to a charger in another mode, beyond one cycle: reads, the command, its way."""
 _UNSEEN_S = 420.0
@@ -211,16 +212,21 @@ class Watcher:
             self.violations.append(f"I5: {t_s:.0f} s: nobody noticed {mode.name} at {view.spec.name}")
 
     def _on_old_data(self, view: ChargerView, mode: Mode, t_s: float, cycle_s: float) -> None:
-        """I2: nothing draws from the grid on data that is too old, unless the owner has said so."""
+        """I2: nothing draws from the grid, or more than before, on old data, unless the owner has said so."""
         watched = self.chargers.setdefault(view.spec.name, _Watched())
         if view.override is not None:
             watched.by_hand_s = t_s
-        if not mode.draws_from_grid or t_s - watched.by_hand_s <= cycle_s + _LAG_S:
+        if t_s - watched.by_hand_s <= cycle_s + _LAG_S:
             return
         age_s, quiet_s = self.cloud.source_age_s(), t_s - self.hampered_s
-        limit_s = 900.0 + cycle_s + _LAG_S
-        if (quiet_s >= age_s > limit_s) or (quiet_s >= SETTLED_S and age_s > limit_s + _UNSEEN_S):
+        limit_s = _STALE_S + cycle_s + _LAG_S
+        too_old = quiet_s >= age_s > limit_s or (quiet_s >= SETTLED_S and age_s > limit_s + _UNSEEN_S)
+        if mode.draws_from_grid and too_old:
             self.violations.append(f"I2: {t_s:.0f} s: {mode.name} on data {age_s:.0f} s old")
+        before, now = watched.decided, None if view.decision is None else view.decision.mode
+        rises = before is not None and now is not None and now.draw_rank > before.draw_rank
+        if rises and quiet_s >= age_s > _FRESH_S + _LAG_S:
+            self.violations.append(f"I2: {t_s:.0f} s: a rise was decided on data {age_s:.0f} s old")
 
     def _converged(self, view: ChargerView, mode: Mode, t_s: float, *, calm: bool) -> None:
         """I3: in quiet times a charger is where it shall be, or on its way for less than 5 min."""
