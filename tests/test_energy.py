@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.control.energy import (
+    Account,
     ChargerSample,
     EnergyMeter,
     EnergyRow,
@@ -241,7 +242,7 @@ def test_a_counter_that_falls_begins_a_new_session() -> None:
 
 
 def test_what_a_known_session_took_while_nobody_looked_is_counted_as_grid() -> None:
-    meter = EnergyMeter(START).counter_known("west", 3.0)
+    meter = EnergyMeter(START).with_account("west", Account(3.0))
     sums = run([(3600, (None, {"west": ChargerSample(2000, 5.0)}))], meter)
     assert total(sums, "west").ev_grid_kwh == pytest.approx(2.0)
     assert sums[START, "west"].ev_kwh == pytest.approx(0.5)
@@ -256,3 +257,61 @@ def test_a_late_counter_yields_rows_for_quarter_hours_that_were_told() -> None:
         told.append([row for row in rows if row.charger == "west" and row.slot_start == START])
     assert [len(rows) for rows in told] == [0, 0, 1, 1]
     assert sum(row.ev_kwh for rows in told for row in rows) == pytest.approx(0.4)
+
+
+def test_what_was_taken_beyond_the_known_powers_was_taken_while_none_was_known() -> None:
+    site = SitePowers(pv_w=4000, base_load_w=0, battery_w=0)
+    sums = run(
+        [
+            (0, (site, {"west": ChargerSample(2000, 0.0)})),
+            (900, (site, {})),
+            (900, (site, {"west": ChargerSample(2000, 1.5)})),
+        ]
+    )
+    later = START + timedelta(minutes=15)
+    first, second = sums[START, "west"], sums[later, "west"]
+    assert (first.ev_kwh, first.ev_solar_kwh) == (pytest.approx(0.5), pytest.approx(0.5))
+    assert (second.ev_kwh, second.ev_grid_kwh) == (pytest.approx(1.0), pytest.approx(1.0))
+    assert sums[later, None].import_kwh == pytest.approx(1.0)
+
+
+def test_what_was_taken_in_no_time_at_all_is_counted_now() -> None:
+    meter = EnergyMeter(START).with_account("west", Account(3.0))
+    assert total(run([(0, (None, {"west": ChargerSample(0, 4.0)}))], meter), "west").ev_kwh == 1.0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.integers(10, 400), st.integers(0, 40), st.floats(0, 11_000)), min_size=1, max_size=20
+    ),
+    st.sets(st.integers(0, 19)),
+)
+def test_a_meter_that_is_begun_anew_counts_what_one_that_went_on_does(
+    history: list[tuple[int, int, float]], restarts: set[int]
+) -> None:
+    """After a restart the rows are in the log, and the accounts are all that is left."""
+    meter, told_kwh, counter_kwh, now = EnergyMeter(START), 0.0, 2.0, START
+    for number, (seconds, hundredths, ev_w) in enumerate([*history, (60, 50, 0.0)]):
+        cars = {"west": ChargerSample(ev_w, counter_kwh)}
+        meter, rows = advance(meter, now, TARIFF, SitePowers(6000, 3500, 0), cars)
+        told_kwh += sum(row.ev_kwh for row in rows)
+        if number in restarts:
+            told_kwh += sum(row.ev_kwh for row in meter.open_rows.values())
+            meter = EnergyMeter(meter.at).with_account("west", meter.accounts["west"])
+        now, counter_kwh = now + timedelta(seconds=seconds), counter_kwh + hundredths / 100
+    meter, rows = advance(meter, now, TARIFF, None, {"west": ChargerSample(0.0, counter_kwh)})
+    told_kwh += sum(row.ev_kwh for row in (*rows, *meter.open_rows.values()))
+    assert told_kwh == pytest.approx(counter_kwh - 2.0)
+
+
+@pytest.mark.parametrize("days", [2, 30, 10_000])
+def test_a_clock_that_jumps_by_days_tells_one_quarter_hour(days: int) -> None:
+    site, cars = SitePowers(4000, 500, 0), {"west": ChargerSample(2000, 1.0)}
+    meter, _ = advance(EnergyMeter(START), START, TARIFF, site, cars)
+    meter, rows = advance(
+        meter, START + timedelta(days=days), TARIFF, site, {"west": ChargerSample(2000, 1.2)}
+    )
+    told = (*rows, *meter.open_rows.values())
+    assert len(told) == 2
+    assert sum(row.ev_kwh for row in told) == pytest.approx(0.2)

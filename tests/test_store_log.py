@@ -16,7 +16,7 @@ import pytest
 
 from optimizer.clock import SystemClock
 from optimizer.control.budget import Outcome
-from optimizer.control.energy import EnergyRow
+from optimizer.control.energy import Account, EnergyRow, Since
 from optimizer.domain import (
     Alternative,
     ChargerReading,
@@ -30,6 +30,7 @@ from optimizer.domain import (
     Reason,
     SiteReading,
 )
+from optimizer.store.accounts import Accounts
 from optimizer.store.commands import CommandState, Intent, StaleIntent
 from optimizer.store.instants import from_text, to_json, to_text
 from optimizer.store.log import Store
@@ -44,6 +45,11 @@ from optimizer.store.thinning import (
 )
 
 T0 = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+ACCOUNTS = Accounts(
+    T0,
+    {"car": Account(7.25, (Since(EnergyRow(T0, "car", ev_kwh=0.1, ev_solar_kwh=0.1, missing_s=3.0), 60.0),))},
+    {"car": 5.0},
+)
 OPTIONS = FileOptions(durable=False, ballast_bytes=0)
 
 
@@ -319,7 +325,7 @@ def test_a_restart_finds_what_was_known_and_what_was_under_way(path: Path) -> No
             store.site_reading(site())
             store.charger_reading("car", charger())
             store.session_started("car", T0, Goal(T0 + timedelta(hours=8), 10.0))
-            store.session_updated("car", ev_kwh=2.0, ev_solar_kwh=1.5, ev_grid_kwh=0.5, cost_eur=0.15)
+            store.account([], {"car": EnergyRow(T0, "car", ev_kwh=2.0, ev_solar_kwh=1.5)}, ACCOUNTS)
             done, sent, meant = await store.intend([intent(1), intent(2, Mode.FAST), intent(3)])
             await store.mark([done, sent], CommandState.SENT)
             await store.mark([done], CommandState.CONFIRMED)
@@ -339,6 +345,7 @@ def test_a_restart_finds_what_was_known_and_what_was_under_way(path: Path) -> No
             assert found.stamp_age_s == 600
             assert [o.mode for o in found.overrides] == [Mode.FAST]
             assert found.sessions["car"].ev_kwh == 2.0
+            assert found.accounts == ACCOUNTS
             store.site_reading(site(10))
             assert (await store.recover()).stamp_age_s == 600, "the same stamp again does not make it young"
             assert (await store.recover()).interrupted == ()
@@ -427,8 +434,8 @@ def test_overrides_hold_on_while_the_file_is_gone(path: Path) -> None:
 def test_energy_adds_up_per_quarter_hour_and_charger(path: Path) -> None:
     row = EnergyRow(T0, "car", ev_kwh=1.0, ev_solar_kwh=0.75, ev_grid_kwh=0.25, cost_eur=0.08)
     with opened(path, HandClock()) as store:
-        store.add_energy([row, EnergyRow(T0, None, pv_kwh=2.0)])
-        store.add_energy([replace(row, ev_kwh=-0.5)])
+        store.account([row, EnergyRow(T0, None, pv_kwh=2.0)], {}, ACCOUNTS)
+        store.account([replace(row, ev_kwh=-0.5)], {}, ACCOUNTS)
     rows = query(path, "SELECT slot_start, charger, pv_kwh, ev_kwh, cost_eur FROM energy ORDER BY charger")
     assert rows == [
         ("2026-06-01T12:00:00.000Z", "", 2.0, 0.0, 0.0),
@@ -452,7 +459,7 @@ def test_pruning_deletes_the_old_and_keeps_accounts_and_open_commands(path: Path
             ids = await store.intend([intent(1), intent(2)])
             await store.mark(ids[:1], CommandState.FAILED)
             await store.ledger.reserve("x", "y")
-            store.add_energy([EnergyRow(T0, None, pv_kwh=1.0)])
+            store.account([EnergyRow(T0, None, pv_kwh=1.0)], {}, ACCOUNTS)
             for hour in range(200):
                 clock.at = T0 + timedelta(hours=hour)
                 store.event("test", "x")
@@ -528,7 +535,8 @@ async def _one_cycle(store: Store, minute: int) -> None:
     if minute % 15 == 0:
         at = T0 + timedelta(minutes=minute)
         values = dict.fromkeys(("pv_kwh", "base_load_kwh", "export_kwh"), 0.123456789 + minute)
-        store.add_energy([EnergyRow(at, None, **values), EnergyRow(at, "car", ev_kwh=0.123456 + minute)])
+        energy = [EnergyRow(at, None, **values), EnergyRow(at, "car", ev_kwh=0.123456 + minute)]
+        store.account(energy, {}, ACCOUNTS)
 
 
 async def _one_call(store: Store, minute: int) -> None:

@@ -4,11 +4,13 @@ Powers are held from one sample to the next, for at most 15 minutes; then the ti
 The charger's own session counter wins over integrated power: its amount is spread over the quarter hours
 since it last moved, while the measured powers say how much of it was sun.  Rows are sums to be added up:
 a counter that moves late yields rows for quarter hours that were told before.
+
+A longer silence than a day is told as one quarter hour: the clock was set, or nobody was there to ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -18,6 +20,7 @@ SLOT = timedelta(minutes=15)
 HOLD = timedelta(minutes=15)
 """How long a power is believed without a new sample."""
 
+_LONGEST_SILENCE = timedelta(days=1)
 _SLOTS_REMEMBERED = 96
 _NOTHING_KWH = 1e-9
 _S_PER_H = 3600.0
@@ -105,7 +108,7 @@ class EnergyRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Since:
+class Since:
     """One quarter hour's part of what a charger took since its counter last moved."""
 
     row: EnergyRow
@@ -113,11 +116,19 @@ class _Since:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Up to where a charger's energy is told: its counter, and what the powers have told since it moved."""
+
+    counter_kwh: float
+    since: tuple[Since, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _ChargerState:
     ev_w: float = 0.0
     until: datetime | None = None
     counter_kwh: float | None = None
-    since: tuple[_Since, ...] = ()
+    since: tuple[Since, ...] = ()
 
 
 _Key = tuple[datetime, str | None]
@@ -128,7 +139,8 @@ _Rows = dict[_Key, EnergyRow]
 class EnergyMeter:
     """The state between two samples; `EnergyMeter(now)` starts without any knowledge.
 
-    Begin with `counter_known` where the session was seen before: what it took meanwhile is then counted.
+    Begin with the `accounts` of the run before and the time they were made: what was taken meanwhile is then
+    counted once, whatever was told before is not counted again.
     """
 
     at: datetime
@@ -137,9 +149,18 @@ class EnergyMeter:
     chargers: Mapping[str, _ChargerState] = field(default_factory=dict)
     open_rows: Mapping[_Key, EnergyRow] = field(default_factory=dict)
 
-    def counter_known(self, charger: str, session_kwh: float) -> EnergyMeter:
-        """Return a meter that takes up the session at `session_kwh`, as it stood at `at`."""
-        state = replace(self.chargers.get(charger, _ChargerState()), counter_kwh=session_kwh, since=())
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """Return up to where each charger's rows, the open ones included, tell of it."""
+        return {
+            name: Account(state.counter_kwh, state.since)
+            for name, state in self.chargers.items()
+            if state.counter_kwh is not None
+        }
+
+    def with_account(self, charger: str, account: Account) -> EnergyMeter:
+        """Return a meter that goes on with a charger's account as it stood at `at`."""
+        state = _ChargerState(counter_kwh=account.counter_kwh, since=account.since)
         return replace(self, chargers={**self.chargers, charger: state})
 
 
@@ -184,7 +205,9 @@ def advance(
 
 
 def _pieces(meter: EnergyMeter, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Cut the time up to `now` where a quarter hour or the belief in a power ends."""
+    """Cut the time up to `now` where a quarter hour or the belief in a power ends; see `_LONGEST_SILENCE`."""
+    if now - meter.at > _LONGEST_SILENCE:
+        now = meter.at + HOLD
     ends = {meter.site_until, *(state.until for state in meter.chargers.values())}
     begin = meter.at
     while begin < now:
@@ -258,11 +281,11 @@ def _charger_row(slot: datetime, name: str, ev_kwh: float, solar_share: float, t
     )
 
 
-def _remembered(since: tuple[_Since, ...], row: EnergyRow, seconds: float) -> tuple[_Since, ...]:
+def _remembered(since: tuple[Since, ...], row: EnergyRow, seconds: float) -> tuple[Since, ...]:
     if since and since[-1].row.slot_start == row.slot_start:
         last = since[-1]
-        return (*since[:-1], _Since(last.row.plus(row), last.seconds + seconds))
-    return (*since, _Since(row, seconds))[-_SLOTS_REMEMBERED:]
+        return (*since[:-1], Since(last.row.plus(row), last.seconds + seconds))
+    return (*since, Since(row, seconds))[-_SLOTS_REMEMBERED:]
 
 
 def _taken_in(
@@ -270,14 +293,14 @@ def _taken_in(
 ) -> _ChargerState:
     """Return the charger's state after a sample; a counter that moved corrects the rows."""
     if sample.session_kwh is not None:
-        state = _counted(state, name, sample.session_kwh, tariff, rows)
+        state = _counted(state, name, sample.session_kwh, now, tariff, rows)
     if sample.ev_w is None:
         return state
     return replace(state, ev_w=sample.ev_w, until=now + HOLD)
 
 
 def _counted(
-    state: _ChargerState, name: str, session_kwh: float, tariff: Tariff, rows: _Rows
+    state: _ChargerState, name: str, session_kwh: float, now: datetime, tariff: Tariff, rows: _Rows
 ) -> _ChargerState:
     """Hold what was integrated since the counter last moved against the counter.
 
@@ -291,23 +314,48 @@ def _counted(
         counted_kwh = session_kwh - state.counter_kwh
         if counted_kwh < 0:
             counted_kwh = max(session_kwh, integrated_kwh)
-        _correct(state, name, counted_kwh, integrated_kwh, tariff, rows)
+        if abs(counted_kwh - integrated_kwh) > _NOTHING_KWH:
+            _correct(state.since, _Correction(name, counted_kwh, integrated_kwh, now, tariff), rows)
     return replace(state, counter_kwh=session_kwh, since=())
 
 
-def _correct(
-    state: _ChargerState, name: str, counted_kwh: float, integrated_kwh: float, tariff: Tariff, rows: _Rows
-) -> None:
-    """Add the difference to each quarter hour since; the base load makes up for it.
+@dataclass(frozen=True, slots=True)
+class _Correction:
+    """What a charger's counter told at `now` of the time for which powers told `integrated_kwh`."""
 
-    Where no power was known it is spread evenly over the time and, its origin being unknown, counts as grid.
+    charger: str
+    counted_kwh: float
+    integrated_kwh: float
+    now: datetime
+    tariff: Tariff
+
+    def spread(self, weights: Iterable[tuple[datetime, float]]) -> Iterator[EnergyRow]:
+        """Return the difference in proportion to the weights of quarter hours, all of it from the grid."""
+        parts = [part for part in weights if part[1] > 0.0] or [(slot_start_of(self.now), 1.0)]
+        per_weight_kwh = (self.counted_kwh - self.integrated_kwh) / sum(weight for _, weight in parts)
+        for slot, weight in parts:
+            yield _charger_row(slot, self.charger, per_weight_kwh * weight, 0.0, self.tariff)
+
+
+def _correct(since: tuple[Since, ...], told: _Correction, rows: _Rows) -> None:
+    """Add the difference to the quarter hours since.
+
+    What was taken beyond the known powers was taken while none was known, if there was such a time: it is
+    spread evenly over that and, its origin being unknown, counts as grid.  Otherwise the powers were
+    not quite right, and the base load makes up for it.
     """
-    seconds = sum(since.seconds for since in state.since)
-    for since in state.since:
-        if integrated_kwh > _NOTHING_KWH:
-            row = since.row.ev_times(counted_kwh / integrated_kwh - 1.0)
-        else:
-            row = _charger_row(since.row.slot_start, name, counted_kwh * since.seconds / seconds, 0.0, tariff)
+    unseen = [(part.row.slot_start, part.row.missing_s) for part in since if part.row.missing_s > 0.0]
+    if unseen and told.counted_kwh > told.integrated_kwh:
+        for row in told.spread(unseen):
+            _add(rows, row)
+            _add(rows, EnergyRow(row.slot_start, None, import_kwh=row.ev_kwh))
+        return
+    if told.integrated_kwh > _NOTHING_KWH:
+        factor = told.counted_kwh / told.integrated_kwh - 1.0
+        corrections = [part.row.ev_times(factor) for part in since]
+    else:
+        corrections = list(told.spread((part.row.slot_start, part.seconds) for part in since))
+    for row in corrections:
         _add(rows, row)
         _add(rows, EnergyRow(row.slot_start, None, base_load_kwh=-row.ev_kwh))
 

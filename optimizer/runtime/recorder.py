@@ -12,6 +12,7 @@ from optimizer.runtime.decider import Deliberation
 from optimizer.runtime.replay import inputs_of
 from optimizer.runtime.rules import Rules
 from optimizer.runtime.world import ChargerView, Noticed, World
+from optimizer.store.accounts import Accounts
 from optimizer.store.log import Store
 from optimizer.store.recovery import Recovered
 
@@ -44,21 +45,24 @@ class Recorder:
         self._drained_s: float | None = None
 
     def take_over(self, past: Recovered) -> None:
-        """Go on with the sessions that were open when the last run ended."""
+        """Go on with the last run's accounts and open sessions, exactly from where they were written."""
+        known = self._world.chargers
+        if past.accounts is not None:
+            # A wall clock that was set back since must not make the meter wait for its old time.
+            self._meter = EnergyMeter(min(past.accounts.at, self._meter.at))
+            for name, account in past.accounts.chargers.items():
+                if name in known:
+                    self._meter = self._meter.with_account(name, account)
         for name, session in past.sessions.items():
-            if name not in self._world.chargers:
-                continue
-            self._sessions[name] = EnergyRow(
-                session.started_at,
-                name,
-                ev_kwh=session.ev_kwh,
-                ev_solar_kwh=session.ev_solar_kwh,
-                ev_grid_kwh=session.ev_grid_kwh,
-                cost_eur=session.cost_eur,
-            )
-            reading = past.chargers.get(name)
-            if reading is not None and reading.session_kwh is not None:
-                self._meter = self._meter.counter_known(name, reading.session_kwh)
+            if name in known:
+                self._sessions[name] = EnergyRow(
+                    session.started_at,
+                    name,
+                    ev_kwh=session.ev_kwh,
+                    ev_solar_kwh=session.ev_solar_kwh,
+                    ev_grid_kwh=session.ev_grid_kwh,
+                    cost_eur=session.cost_eur,
+                )
 
     def site(self, reading: SiteReading) -> None:
         """Note a new sample of the house."""
@@ -88,22 +92,13 @@ class Recorder:
             self._drained_s = now_s
             self.drain(now)
         elif self._fresh_cars or self._world.site.is_news:
-            self._advance(now)
+            rows = self._advanced(now)
+            if rows:
+                self._write(rows)
 
     def drain(self, now: datetime) -> None:
         """Write all energy known so far; the store adds up what belongs to one quarter hour."""
-        self._advance(now)
-        rows = tuple(self._meter.open_rows.values())
-        self._meter = replace(self._meter, open_rows={})
-        self._add(rows)
-        for name, sums in self._sessions.items():
-            self._store.session_updated(
-                name,
-                ev_kwh=sums.ev_kwh,
-                ev_solar_kwh=sums.ev_solar_kwh,
-                ev_grid_kwh=sums.ev_grid_kwh,
-                cost_eur=sums.cost_eur,
-            )
+        self._write(self._advanced(now))
 
     def event(
         self, kind: str, message: str, *, charger: str | None = None, level: str = "info", **detail: object
@@ -116,10 +111,21 @@ class Recorder:
         self.event("clock_step", f"the wall clock was set by {step_s:+.0f} s", level="warning", step_s=step_s)
         self._on_clock_step()
 
-    def _advance(self, now: datetime) -> None:
+    def _advanced(self, now: datetime) -> tuple[EnergyRow, ...]:
+        """Account for the time up to `now` and return the rows that are ready."""
         cars, self._fresh_cars = self._fresh_cars, {}
         self._meter, rows = advance(self._meter, now, self._rules.tariff, self._powers(), cars)
-        self._add(rows)
+        return rows
+
+    def _write(self, ready: tuple[EnergyRow, ...]) -> None:
+        """Write what is ready and what is open, so that the rows tell exactly as much as the accounts say."""
+        rows = (*ready, *self._meter.open_rows.values())
+        self._meter = replace(self._meter, open_rows={})
+        for row in rows:
+            if row.charger in self._sessions:
+                self._sessions[row.charger] = self._sessions[row.charger].plus(row)
+        bases_kwh: dict[str, float] = {}
+        self._store.account(rows, self._sessions, Accounts(self._meter.at, self._meter.accounts, bases_kwh))
 
     def _powers(self) -> SitePowers | None:
         """Return the house's powers if a new sample has been made sense of since the last call."""
@@ -127,9 +133,3 @@ class Recorder:
         if estimate is None or estimate.base_load_w is None or reading is None or reading.pv_w is None:
             return None
         return SitePowers(reading.pv_w, estimate.base_load_w, reading.battery_w or 0.0)
-
-    def _add(self, rows: Sequence[EnergyRow]) -> None:
-        self._store.add_energy(rows)
-        for row in rows:
-            if row.charger in self._sessions:
-                self._sessions[row.charger] = self._sessions[row.charger].plus(row)

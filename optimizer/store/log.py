@@ -24,6 +24,7 @@ from optimizer.control.budget import Limits
 from optimizer.control.energy import EnergyRow
 from optimizer.domain import ChargerReading, Decision, Forecast, Goal, Mode, SiteReading
 from optimizer.store import rows
+from optimizer.store.accounts import Accounts, write_accounts
 from optimizer.store.commands import CommandState, Intent, add_callback, insert_intents, mark
 from optimizer.store.database import FileId, copy_to, file_id
 from optimizer.store.instants import to_text
@@ -169,23 +170,26 @@ class Store:
         """Log one vintage of a forecast."""
         self._journal.post(lambda conn: rows.add_forecast(conn, forecast))
 
-    def add_energy(self, energy: Iterable[EnergyRow]) -> None:
-        """Add rows to the quarter-hour sums."""
-        kept = tuple(energy)
-        if kept:
-            self._journal.post(lambda conn: rows.add_energy(conn, kept), vital=True)
+    def account(
+        self, energy: Iterable[EnergyRow], sessions: Mapping[str, EnergyRow], accounts: Accounts
+    ) -> None:
+        """Add rows to the quarter-hour sums, set those of the open sessions, and note how far all this tells.
+
+        One transaction: after a crash nothing is counted twice, and nothing left out.
+        """
+        kept, sums = tuple(energy), tuple(sessions.items())
+
+        def write(conn: sqlite3.Connection) -> None:
+            rows.add_energy(conn, kept)
+            for charger, row in sums:
+                rows.update_session(conn, charger, row)
+            write_accounts(conn, accounts)
+
+        self._journal.post(write, vital=True)
 
     def session_started(self, charger: str, at: datetime, goal: Goal | None = None) -> None:
         """Open a charging session."""
         self._journal.post(lambda conn: rows.start_session(conn, charger, at, goal), vital=True)
-
-    def session_updated(
-        self, charger: str, *, ev_kwh: float, ev_solar_kwh: float, ev_grid_kwh: float, cost_eur: float
-    ) -> None:
-        """Set the sums of the open session."""
-        self._journal.post(
-            lambda conn: rows.update_session(conn, charger, ev_kwh, ev_solar_kwh, ev_grid_kwh, cost_eur)
-        )
 
     def session_ended(self, charger: str, at: datetime) -> None:
         """Close the open session."""

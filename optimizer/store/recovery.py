@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from optimizer.domain import ChargerReading, ChargerStatus, Mode, SiteReading
+from optimizer.store.accounts import Accounts, read_accounts
 from optimizer.store.commands import OPEN_STATES, CommandState, mark
 from optimizer.store.instants import from_text, optional_instant, to_text
 from optimizer.store.ledger import Instant
@@ -51,7 +52,8 @@ class Recovered:
     `interrupted` commands may or may not have reached the charger: read it before the first one is sent.
     `stamp_age_s` is the time since the vendor's stamp was first seen, so that data does not become young by a
     restart; `stamp_proven` tells whether it followed another within `watched_s`, so that it was new then.
-    `commands` holds those of the last 24 h, oldest first, `overrides` the newest first.
+    `commands` holds those of the last 24 h, oldest first, `overrides` the newest first.  `accounts` tells
+    what of the cars' energy is in the log, None where nothing was ever told.
     """
 
     interrupted: tuple[PastCommand, ...]
@@ -62,6 +64,7 @@ class Recovered:
     stamp_proven: bool
     overrides: tuple[Override, ...]
     sessions: Mapping[str, OpenSession]
+    accounts: Accounts | None
 
 
 NOTHING = Recovered(
@@ -73,6 +76,7 @@ NOTHING = Recovered(
     stamp_proven=False,
     overrides=(),
     sessions={},
+    accounts=None,
 )
 """What is known where the log cannot be read: every charger is a stranger, all data is unproven."""
 
@@ -91,6 +95,7 @@ def recover(conn: sqlite3.Connection, now: Instant, watched_s: float = 420.0) ->
         stamp_proven=_stamp_proven(conn, watched_s),
         overrides=read_overrides(conn, now.at),
         sessions=open_sessions(conn),
+        accounts=read_accounts(conn),
     )
 
 

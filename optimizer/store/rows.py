@@ -160,19 +160,12 @@ def start_session(conn: sqlite3.Connection, charger: str, at: datetime, goal: Go
     )
 
 
-def update_session(
-    conn: sqlite3.Connection,
-    charger: str,
-    ev_kwh: float,
-    ev_solar_kwh: float,
-    ev_grid_kwh: float,
-    cost_eur: float,
-) -> None:
+def update_session(conn: sqlite3.Connection, charger: str, sums: EnergyRow) -> None:
     """Set the sums of the open session."""
     conn.execute(
         "UPDATE session SET ev_kwh = ?, ev_solar_kwh = ?, ev_grid_kwh = ?, cost_eur = ?"
         " WHERE charger = ? AND ended_at IS NULL",
-        (ev_kwh, ev_solar_kwh, ev_grid_kwh, cost_eur, charger),
+        (sums.ev_kwh, sums.ev_solar_kwh, sums.ev_grid_kwh, sums.cost_eur, charger),
     )
 
 
