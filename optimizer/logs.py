@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
+from types import TracebackType
 from typing import Any, Literal
 
 import structlog
@@ -45,6 +46,15 @@ def configure(level: str, form: Format, redact: Redact) -> None:
     root.setLevel(level.upper())
     for name in _TOO_TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def report_faults() -> None:
+    """Log what ends the process unexpectedly, as one line like all others and without secrets."""
+    sys.excepthook = _report
+
+
+def _report(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger("sunmode").critical("ended by a fault", exc_info=(kind, fault, trace))
 
 
 class _Redacted(structlog.stdlib.ProcessorFormatter):

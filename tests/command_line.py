@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from unittest.mock import patch
@@ -37,9 +38,11 @@ def logging_kept() -> Iterator[None]:
     """Undo what a command does to the logging of its process."""
     loggers = [logging.getLogger(name) for name in ("", *logging.root.manager.loggerDict)]
     levels, handlers, config = [one.level for one in loggers], logging.root.handlers, structlog.get_config()
+    hook = sys.excepthook
     try:
         yield
     finally:
+        sys.excepthook = hook
         logging.root.handlers = handlers
         structlog.configure(**config)
         for one, level in zip(loggers, levels, strict=True):

@@ -6,6 +6,7 @@ The server is the witness: what it heard, and when, is compared with what the lo
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from command_line import call
 from conftest import leaks
 from fake_guide_server import Reply, guide_server
 from guide_home import AVAILABLE, ECO, FAST, GARAGE, GREEN, STOP, GuideHome, Pile
@@ -104,11 +106,13 @@ def the_log_tells_the_calls_that_the_server_heard(life: Life) -> None:
     logged = life.site.rows(
         "SELECT endpoint, outcome, http_status, reserved_s, completed_s FROM call ORDER BY id"
     )
-    assert [row[0] for row in logged] == [call.path.rpartition("/")[2].removesuffix(".do") for call in calls]
+    assert [row[0] for row in logged] == [
+        heard.path.rpartition("/")[2].removesuffix(".do") for heard in calls
+    ]
     assert {row[1:3] for row in logged} == {("ok", 200)}
     shift_s = logged[0][3] - calls[0].at_s
-    for (*_, reserved_s, completed_s), call in zip(logged, calls, strict=True):
-        assert reserved_s - 0.5 <= call.at_s + shift_s <= completed_s + 0.5
+    for (*_, reserved_s, completed_s), heard in zip(logged, calls, strict=True):
+        assert reserved_s - 0.5 <= heard.at_s + shift_s <= completed_s + 0.5
     assert life.home.most_in_a_minute() <= 9
 
 
@@ -166,11 +170,15 @@ def test_a_stop_leaves_the_charger_resting(
 
 
 def test_a_stop_keeps_the_mode_where_the_owner_wants_that(home: GuideHome, tmp_path: Path) -> None:
-    with site_of(home, tmp_path, ("cycle_s = 1", 'cycle_s = 1\nstop_mode = "keep"')).running() as run:
+    site = site_of(home, tmp_path, ("cycle_s = 1", 'cycle_s = 1\nstop_mode = "keep"'))
+    with site.running() as run:
         eventually(lambda: FAST in home.modes(), 20, "FAST")
+        assert call(site, "status", "--quiet").code == 0
         run.stop(signal.SIGINT)
     assert run.process.returncode == 0
     assert home.modes() == [FAST]
+    assert "service   stopped" in call(site, "status").out
+    assert call(site, "status", "--quiet").code == 1
 
 
 def test_a_stop_is_quick_even_while_the_cloud_is_silent(home: GuideHome, tmp_path: Path) -> None:
@@ -325,6 +333,39 @@ def test_callbacks_are_kept_as_hearsay_and_a_forged_flood_costs_nothing(
         assert run.stop() < 5.0
     secret = url.rpartition("/")[2]
     assert secret not in run.said
+
+
+FAULTY = """\
+from dataclasses import dataclass
+from os import environ
+
+
+@dataclass(frozen=True)
+class Params:
+    pass
+
+
+class Mine:
+    name, serves_goals, Params = "mine", False, Params
+
+    def __init__(self, params): ...
+
+    def propose(self, situation):
+        raise BaseException("I have seen " + environ["SUNMODE_SOLAX__TOKEN"])
+"""
+
+
+def test_what_ends_the_service_unexpectedly_is_one_line_without_the_token(
+    home: GuideHome, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(FAULTY)
+    site = site_of(home, tmp_path, ('name = "fixed"', 'name = "mine:Mine"'))
+    site.env = {"PYTHONPATH": os.pathsep.join((os.fspath(tmp_path), os.environ.get("PYTHONPATH", "")))}
+    with site.running() as run:
+        assert run.process.wait(20) == 1
+    last = run.lines[-1]
+    assert (last["event"], last["level"]) == ("ended by a fault", "critical")
+    assert "I have seen [token]" in last["exception"]
 
 
 def test_a_token_file_and_a_credential_are_as_good_as_the_environment(

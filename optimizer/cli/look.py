@@ -18,7 +18,14 @@ from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
 from optimizer.errors import InputError
 from optimizer.store.instants import to_json
-from optimizer.store.queries import LoggedDecision, Status, decision_at, export_parquet, last_status
+from optimizer.store.queries import (
+    LoggedDecision,
+    LoggedEvent,
+    Status,
+    decision_at,
+    export_parquet,
+    last_status,
+)
 
 
 @click.command("status")
@@ -99,7 +106,9 @@ def _is_well(settings: Settings, now: datetime) -> bool:
 
 
 def _is_alive(status: Status, settings: Settings, now: datetime) -> bool:
-    """Tell whether a decision is young enough; they are written at least every hour."""
+    """Tell whether the service has not stopped and a decision is young: one is written each hour at least."""
+    if status.lifecycle is not None and status.lifecycle.kind == "stop":
+        return False
     newest = max((decision.at for decision in status.decisions.values()), default=None)
     return newest is not None and now - newest < timedelta(hours=1, seconds=3 * settings.control.cycle_s)
 
@@ -107,6 +116,8 @@ def _is_alive(status: Status, settings: Settings, now: datetime) -> bool:
 def _lines(status: Status, settings: Settings, now: datetime) -> Iterator[str]:
     zone = settings.zone
     yield f"{settings.site.name}, {now.astimezone(zone):%Y-%m-%d %H:%M}"
+    if not _is_alive(status, settings, now):
+        yield f"  service   {_end(status.lifecycle, now)}"
     yield from _readings(status, now)
     for decision in status.decisions.values():
         since = _ago(decision.at, now)
@@ -124,6 +135,13 @@ def _lines(status: Status, settings: Settings, now: datetime) -> Iterator[str]:
         if event.level != "info":
             yield f"  {event.level:<9} {event.at.astimezone(zone):%a %H:%M} {event.message}"
     yield f"  log       {settings.store.path}, {status.size_bytes / 1e6:.1f} MB"
+
+
+def _end(last: LoggedEvent | None, now: datetime) -> str:
+    """Return what became of a service that is not alive."""
+    if last is not None and last.kind == "stop":
+        return f"stopped {_ago(last.at, now)}"
+    return "gives no sign of life"
 
 
 def _readings(status: Status, now: datetime) -> Iterator[str]:
@@ -195,6 +213,7 @@ def _document(status: Status, settings: Settings, now: datetime) -> Mapping[str,
         },
         "events": status.events,
         "alive": _is_alive(status, settings, now),
+        "lifecycle": status.lifecycle,
         "log_bytes": status.size_bytes,
     }
 

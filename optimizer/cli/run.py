@@ -38,6 +38,7 @@ def run_command(config_path: Path | None, dry_run: bool, once: bool) -> None:
     """Run the service until it is told to stop (SIGTERM, SIGINT)."""
     settings = load_settings(find_config(config_path, os.environ), os.environ)
     configure_logs(settings)
+    logs.report_faults()
     with ExitStack() as locks:
         locks.enter_context(database_lock(settings.store.path))
         if not settings.is_virtual:

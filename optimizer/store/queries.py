@@ -21,7 +21,7 @@ from optimizer.store.instants import from_text, optional_instant, to_text
 from optimizer.store.overrides import Override, read_overrides
 from optimizer.store.recovery import OpenSession, last_charger_readings, last_site_reading, open_sessions
 from optimizer.store.schema import APPLICATION_ID
-from optimizer.store.sqlite import connect_reader
+from optimizer.store.sqlite import connect_reader, sidecar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,10 @@ class LoggedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The newest of everything; calls are counted by wall time."""
+    """The newest of everything; calls are counted by wall time.
+
+    `lifecycle` is the last start or clean stop of the service.
+    """
 
     site: SiteReading | None
     chargers: Mapping[str, ChargerReading]
@@ -116,6 +119,7 @@ class Status:
     calls_last_day: int
     calls_held_until: datetime | None
     events: tuple[LoggedEvent, ...]
+    lifecycle: LoggedEvent | None
     size_bytes: int
 
 
@@ -218,8 +222,9 @@ def last_status(path: Path, now: datetime, events: int = 10) -> Status:
             calls_last_minute=_calls_since(conn, now - timedelta(minutes=1), now),
             calls_last_day=_calls_since(conn, now - timedelta(days=1), now),
             calls_held_until=_held_until(conn, now),
-            events=_events(conn, events),
-            size_bytes=path.stat().st_size,
+            events=_events(conn, count=events),
+            lifecycle=next(iter(_events(conn, "WHERE kind IN ('start', 'stop')", count=1)), None),
+            size_bytes=path.stat().st_size + _wal_bytes(path),
         )
 
 
@@ -298,8 +303,16 @@ def _held_until(conn: sqlite3.Connection, now: datetime) -> datetime | None:
     return optional_instant(until)
 
 
-def _events(conn: sqlite3.Connection, count: int) -> tuple[LoggedEvent, ...]:
+def _wal_bytes(path: Path) -> int:
+    try:
+        return sidecar(path, "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _events(conn: sqlite3.Connection, where: str = "", *, count: int) -> tuple[LoggedEvent, ...]:
     rows = conn.execute(
-        "SELECT at, level, kind, charger, message FROM event ORDER BY id DESC LIMIT ?", (count,)
+        f"SELECT at, level, kind, charger, message FROM event {where} ORDER BY id DESC LIMIT ?",  # noqa: S608
+        (count,),
     )
     return tuple(LoggedEvent(from_text(at), *rest) for at, *rest in rows)
