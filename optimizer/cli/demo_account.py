@@ -19,7 +19,7 @@ _COUNTS = {
     "decisions written": "SELECT count(*) FROM decision",
     "commands sent": "SELECT count(*) FROM command WHERE sent_at NOT NULL",
     "  confirmed by reading back": "SELECT count(*) FROM command WHERE state = 'confirmed'",
-    "calls made": "SELECT count(*) FROM call",
+    "calls made": "SELECT count(*) FROM call WHERE outcome IS NOT 'not_sent'",
 }
 
 
