@@ -9,49 +9,84 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.control.budget import Breaker, Limits, Outcome, after, next_slot_s
+from optimizer.control.budget import Breaker, Limits, Outcome, Priority, after, next_slot_s
 
 LIMITS = Limits()
+READ, RISE, SAFETY = Priority
 SHUT = Breaker(open_until_s=160.0, strikes=1, kind=Outcome.THROTTLED)
 
 
 @pytest.mark.parametrize(
-    ("in_use", "toward_safety", "goes"),
+    ("in_use", "priority", "goes"),
     [
-        (0, False, True),
-        (3, False, True),
-        (4, False, False),
-        (4, True, True),
-        (5, True, True),
-        (6, True, False),
+        (0, READ, True),
+        (2, READ, True),
+        (3, READ, False),
+        (3, RISE, True),
+        (4, RISE, False),
+        (4, SAFETY, True),
+        (5, SAFETY, True),
+        (6, SAFETY, False),
     ],
 )
-def test_the_last_two_slots_of_a_minute_are_for_moves_toward_safety(
-    in_use: int, toward_safety: bool, goes: bool
+def test_reading_leaves_a_slot_of_each_minute_for_a_rise_and_both_leave_two_for_safety(
+    in_use: int, priority: Priority, goes: bool
 ) -> None:
     frees_s = [LIMITS.minute_free_s(99.0, 99.5)] * in_use
-    slot_s = next_slot_s(100.0, frees_s, [], LIMITS, toward_safety=toward_safety)
+    slot_s = next_slot_s(100.0, frees_s, [], LIMITS, priority)
     assert slot_s == (100.0 if goes else 160.5)
 
 
 def test_a_full_minute_names_the_instant_when_enough_slots_are_free() -> None:
-    assert next_slot_s(0.0, [50.0, 10.0, 40.0, 20.0, 30.0], [], LIMITS, toward_safety=False) == 20.0
+    assert next_slot_s(0.0, [50.0, 10.0, 40.0, 20.0, 30.0], [], LIMITS, RISE) == 20.0
 
 
 def test_a_slot_is_free_at_the_very_instant_of_its_mark() -> None:
-    assert next_slot_s(30.0, [30.0] * 6, [30.0] * 8000, LIMITS, toward_safety=False) == 30.0
+    assert next_slot_s(30.0, [30.0] * 6, [30.0] * 8000, LIMITS, READ) == 30.0
 
 
-@pytest.mark.parametrize(("toward_safety", "expected_s"), [(False, 60.0), (True, 10.0)])
-def test_fifty_calls_of_each_day_are_for_moves_toward_safety(toward_safety: bool, expected_s: float) -> None:
+@pytest.mark.parametrize(("priority", "expected_s"), [(READ, 110.0), (RISE, 60.0), (SAFETY, 10.0)])
+def test_of_each_day_fifty_calls_are_for_safety_and_fifty_more_are_not_for_reading(
+    priority: Priority, expected_s: float
+) -> None:
     day_frees_s = [float(mark) for mark in range(11, 8000 + 10)]
-    assert next_slot_s(10.0, [], day_frees_s, LIMITS, toward_safety=toward_safety) == expected_s
+    assert next_slot_s(10.0, [], day_frees_s, LIMITS, priority) == expected_s
+
+
+@given(per_minute=st.integers(1, 9), reserved=st.integers(0, 8), per_day=st.integers(1, 9999))
+def test_every_priority_has_a_slot_and_a_higher_one_never_fewer(
+    per_minute: int, reserved: int, per_day: int
+) -> None:
+    limits = Limits(per_minute, per_day, reserved_per_minute=min(reserved, per_minute - 1))
+    for rules in (limits, limits.unwritten()):
+        for capacity in (rules.minute_capacity, rules.day_capacity):
+            assert 1 <= capacity(READ) <= capacity(RISE) <= capacity(SAFETY)
+        assert rules.minute_capacity(SAFETY) == rules.per_minute
+
+
+@given(per_minute=st.integers(1, 8), per_day=st.integers(1, 9998))
+def test_written_and_unwritten_calls_together_stay_below_the_vendors_limits(
+    per_minute: int, per_day: int
+) -> None:
+    limits = Limits(per_minute, per_day, reserved_per_minute=0)
+    unwritten = limits.unwritten()
+    assert limits.per_minute + unwritten.per_minute < 10
+    assert unwritten.per_minute <= 3
+    assert limits.per_day - limits.reserved_per_day + unwritten.per_day < 10_000
+
+
+def test_reading_as_fast_as_it_may_never_keeps_a_rise_waiting() -> None:
+    marks_s = list[float]()
+    for now_s in range(0, 3600, 5):
+        while next_slot_s(now_s, marks_s, [], LIMITS, READ) == now_s:
+            marks_s.append(LIMITS.minute_free_s(now_s, None))
+        assert next_slot_s(now_s, marks_s, [], LIMITS, RISE) == now_s
 
 
 def test_the_later_of_both_windows_decides() -> None:
     day = replace(LIMITS, per_day=1)
-    assert next_slot_s(0.0, [5.0] * 6, [9.0], day, toward_safety=True) == 9.0
-    assert next_slot_s(0.0, [9.0] * 6, [5.0], day, toward_safety=True) == 9.0
+    assert next_slot_s(0.0, [5.0] * 6, [9.0], day, SAFETY) == 9.0
+    assert next_slot_s(0.0, [9.0] * 6, [5.0], day, SAFETY) == 9.0
 
 
 def test_an_unfinished_call_holds_its_slots_as_if_it_ended_at_its_time_out() -> None:
@@ -92,7 +127,7 @@ def test_a_server_never_counts_more_than_the_limit_in_any_minute(
         known = [(r, None if c is None or c > now_s else c) for r, c in calls]
         minute = [limits.minute_free_s(*call) for call in known]
         day = sorted(limits.day_free_s(*call) for call in known)
-        now_s = next_slot_s(now_s, minute, day, limits, toward_safety=rng.random() < 0.3)
+        now_s = next_slot_s(now_s, minute, day, limits, rng.choice(list(Priority)))
         done_s = now_s + rng.uniform(0.0, longest_s)
         arrivals_s.append(rng.uniform(now_s, done_s))
         calls.append((now_s, None if rng.random() < kill_rate else done_s))
@@ -105,7 +140,7 @@ def test_a_server_never_counts_more_than_the_limit_in_any_day(seed: int) -> None
     rng, limits = random.Random(seed), Limits(per_minute=9, per_day=300)
     now_s, arrivals_s, minute, day = 0.0, list[float](), list[float](), list[float]()
     while now_s < 3 * 86_400.0:
-        now_s = next_slot_s(now_s, minute, day, limits, toward_safety=rng.random() < 0.1)
+        now_s = next_slot_s(now_s, minute, day, limits, rng.choices(list(Priority), [8, 1, 1])[0])
         done_s = now_s + rng.uniform(0.0, 15.0)
         arrivals_s.append(rng.uniform(now_s, done_s))
         minute = [*minute, limits.minute_free_s(now_s, done_s)][-20:]
@@ -115,12 +150,16 @@ def test_a_server_never_counts_more_than_the_limit_in_any_day(seed: int) -> None
     assert len(arrivals_s) > 700
 
 
-@given(marks=st.lists(st.floats(0, 100), max_size=12), now_s=st.floats(0, 100), safe=st.booleans())
+@given(
+    marks=st.lists(st.floats(0, 100), max_size=12),
+    now_s=st.floats(0, 100),
+    priority=st.sampled_from(Priority),
+)
 def test_the_named_instant_is_the_first_with_a_free_slot(
-    marks: list[float], now_s: float, safe: bool
+    marks: list[float], now_s: float, priority: Priority
 ) -> None:
-    slot_s = next_slot_s(now_s, marks, [], LIMITS, toward_safety=safe)
-    capacity = LIMITS.minute_capacity(toward_safety=safe)
+    slot_s = next_slot_s(now_s, marks, [], LIMITS, priority)
+    capacity = LIMITS.minute_capacity(priority)
     assert sum(mark > slot_s for mark in marks) < capacity
     assert slot_s == now_s or sum(mark >= slot_s for mark in marks) >= capacity
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.clock import LoopClock
-from optimizer.control.budget import Gate, Limits, Outcome
+from optimizer.control.budget import Gate, Limits, Outcome, Priority
 from optimizer.errors import RateLimited
 from optimizer.simulation.virtual_time import run_virtual
 from optimizer.store.ledger import Ledger
@@ -23,7 +23,8 @@ from optimizer.store.logfile import FileOptions
 
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 VIRTUAL = FileOptions(durable=False, busy_ms=5, ballast_bytes=0)
-RNG = random.Random(1)  # noqa: S311 - jitter
+RNG = random.Random(1)
+READ, RISE, SAFETY = Priority
 UP_S = 1000.0
 """How long the virtual machine has been up when a test begins."""
 
@@ -46,16 +47,16 @@ def virtual(main: Callable[[LoopClock], Awaitable[None]]) -> None:
     run_virtual(started(), start_s=UP_S)
 
 
-async def call(gate: Gate, clock: LoopClock, lasting_s: float = 0.5, *, toward_safety: bool = False) -> None:
-    call_id = await gate.reserve("getPileInfo", "C1", toward_safety=toward_safety)
+async def call(gate: Gate, clock: LoopClock, lasting_s: float = 0.5, priority: Priority = RISE) -> None:
+    call_id = await gate.reserve("getPileInfo", "C1", priority)
     await clock.sleep(lasting_s)
     await gate.complete(call_id, Outcome.OK, http_status=200)
 
 
-async def waits_s(gate: Gate, clock: LoopClock, *, toward_safety: bool = False) -> float:
+async def waits_s(gate: Gate, clock: LoopClock, priority: Priority = RISE) -> float:
     """Return for how long a call would be refused; 0 when it was granted."""
     try:
-        await gate.reserve("getPileInfo", "C1", toward_safety=toward_safety)
+        await gate.reserve("getPileInfo", "C1", priority)
     except RateLimited as error:
         return error.retry_at_s - clock.monotonic_s()
     return 0.0
@@ -70,15 +71,17 @@ def test_the_ledger_is_a_gate(tmp_path: Path) -> None:
     virtual(main)
 
 
-def test_the_last_slots_of_a_minute_are_kept_for_moves_toward_safety(tmp_path: Path) -> None:
+def test_reading_leaves_a_slot_for_a_rise_and_both_leave_two_for_safety(tmp_path: Path) -> None:
     async def main(clock: LoopClock) -> None:
         with opened(tmp_path / "log.db", clock) as store:
-            for _ in range(4):
-                await call(store.ledger, clock)
+            for _ in range(3):
+                await call(store.ledger, clock, priority=READ)
+            assert await waits_s(store.ledger, clock, priority=READ) == pytest.approx(61 - 2 * 0.5)
+            await call(store.ledger, clock)
             assert await waits_s(store.ledger, clock) == pytest.approx(61 - 3 * 0.5)
-            assert await waits_s(store.ledger, clock, toward_safety=True) == 0
-            assert await waits_s(store.ledger, clock, toward_safety=True) == 0
-            assert await waits_s(store.ledger, clock, toward_safety=True) > 0
+            assert await waits_s(store.ledger, clock, priority=SAFETY) == 0
+            assert await waits_s(store.ledger, clock, priority=SAFETY) == 0
+            assert await waits_s(store.ledger, clock, priority=SAFETY) > 0
 
     virtual(main)
 
@@ -88,7 +91,7 @@ def test_a_call_is_granted_at_the_instant_that_was_promised(tmp_path: Path) -> N
         with opened(tmp_path / "log.db", clock) as store:
             for _ in range(4):
                 await call(store.ledger, clock)
-            promised_s = await store.ledger.free_at_s()
+            promised_s = await store.ledger.free_at_s(RISE)
             await clock.sleep(promised_s - clock.monotonic_s())
             await call(store.ledger, clock)
 
@@ -98,7 +101,7 @@ def test_a_call_is_granted_at_the_instant_that_was_promised(tmp_path: Path) -> N
 def test_a_row_tells_the_whole_story_of_a_call(tmp_path: Path) -> None:
     async def main(clock: LoopClock) -> None:
         with opened(tmp_path / "log.db", clock) as store:
-            call_id = await store.ledger.reserve("pileCmd", "C1,C2", toward_safety=True)
+            call_id = await store.ledger.reserve("pileCmd", "C1,C2", SAFETY)
             await clock.sleep(1.25)
             await store.ledger.complete(call_id, Outcome.REFUSED, http_status=200, code=103)
 
@@ -130,7 +133,7 @@ def test_a_call_whose_end_was_lost_counts_until_its_time_out_and_a_window(tmp_pa
     async def main(clock: LoopClock) -> None:
         with opened(tmp_path / "log.db", clock) as store:
             for _ in range(4):
-                await store.ledger.reserve("getPileInfo", "C1")
+                await store.ledger.reserve("getPileInfo", "C1", RISE)
         with opened(tmp_path / "log.db", clock) as store:
             assert 15 + 61 <= await waits_s(store.ledger, clock) <= 15 + 61 + 4
 
@@ -197,16 +200,20 @@ def test_the_day_is_a_rolling_window_with_a_reserve_for_safety(tmp_path: Path) -
     async def main(clock: LoopClock) -> None:
         with opened(tmp_path / "log.db", clock, limits) as store:
             begun_s = clock.monotonic_s()
-            for _ in range(36):
+            for _ in range(32):
+                await call(store.ledger, clock, priority=READ)
+                await clock.sleep(20)
+            assert await waits_s(store.ledger, clock, priority=READ) > 80_000
+            for _ in range(4):
                 await call(store.ledger, clock)
                 await clock.sleep(20)
             assert await waits_s(store.ledger, clock) == pytest.approx(
                 begun_s + 0.5 + 86_401 - clock.monotonic_s()
             )
             for _ in range(4):
-                await call(store.ledger, clock, toward_safety=True)
+                await call(store.ledger, clock, priority=SAFETY)
                 await clock.sleep(20)
-            assert await waits_s(store.ledger, clock, toward_safety=True) > 80_000
+            assert await waits_s(store.ledger, clock, priority=SAFETY) > 80_000
             await clock.sleep(await waits_s(store.ledger, clock))
             await call(store.ledger, clock)
 
@@ -219,9 +226,9 @@ def test_a_throttle_opens_the_breaker_for_every_process_and_survives_a_restart(t
             call_id = await one.ledger.reserve("pileCmd", "C1")
             await one.ledger.complete(call_id, Outcome.THROTTLED, http_status=429, retry_after_s=300)
             await one.flush()
-            assert await waits_s(other.ledger, clock, toward_safety=True) == pytest.approx(300)
+            assert await waits_s(other.ledger, clock, priority=SAFETY) == pytest.approx(300)
         with opened(tmp_path / "log.db", clock) as store:
-            assert await waits_s(store.ledger, clock, toward_safety=True) == pytest.approx(300)
+            assert await waits_s(store.ledger, clock, priority=SAFETY) == pytest.approx(300)
             await clock.sleep(300)
             await call(store.ledger, clock)
 
@@ -253,7 +260,7 @@ def locked(path: Path) -> Iterator[None]:
         conn.execute("ROLLBACK")
 
 
-def test_with_the_log_locked_one_safe_call_goes_per_window_and_is_written_later(
+def test_with_the_log_locked_few_calls_go_per_window_the_last_for_safety_and_are_written_later(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "log.db"
@@ -263,17 +270,22 @@ def test_with_the_log_locked_one_safe_call_goes_per_window_and_is_written_later(
             await call(store.ledger, clock)
             with locked(path):
                 assert await waits_s(store.ledger, clock) == pytest.approx(10)
-                await call(store.ledger, clock, toward_safety=True)
-                wait_s = await waits_s(store.ledger, clock, toward_safety=True)
-                assert wait_s == pytest.approx(60.5, abs=1)
+                assert await store.ledger.free_at_s(RISE) == pytest.approx(clock.monotonic_s() + 10)
+                await call(store.ledger, clock, priority=READ)
+                await call(store.ledger, clock, priority=READ)
+                wait_s = await waits_s(store.ledger, clock, priority=READ)
+                assert wait_s == pytest.approx(61 - 0.5)
+                await call(store.ledger, clock, priority=SAFETY)
+                assert await waits_s(store.ledger, clock, priority=SAFETY) == pytest.approx(60)
                 await clock.sleep(wait_s)
-                await call(store.ledger, clock, toward_safety=True)
+                assert await store.ledger.free_at_s(READ) == clock.monotonic_s()
+                await call(store.ledger, clock, priority=READ)
             await store.flush()
 
     virtual(main)
     with closing(sqlite3.connect(path)) as conn:
         rows = conn.execute("SELECT toward_safety, outcome FROM call ORDER BY id").fetchall()
-    assert rows == [(0, "ok"), (1, "ok"), (1, "ok")]
+    assert rows == [(0, "ok"), (0, "ok"), (0, "ok"), (1, "ok"), (0, "ok")]
 
 
 def test_with_the_log_locked_from_the_start_a_window_passes_first(tmp_path: Path) -> None:
@@ -281,9 +293,11 @@ def test_with_the_log_locked_from_the_start_a_window_passes_first(tmp_path: Path
 
     async def main(clock: LoopClock) -> None:
         with opened(path, clock) as store, locked(path):
-            assert await waits_s(store.ledger, clock, toward_safety=True) == pytest.approx(61)
+            assert await waits_s(store.ledger, clock, priority=SAFETY) == pytest.approx(61)
             await clock.sleep(61)
-            await call(store.ledger, clock, toward_safety=True)
+            for _ in range(3):
+                await call(store.ledger, clock, priority=SAFETY)
+            assert await waits_s(store.ledger, clock, priority=SAFETY) == pytest.approx(61 - 1)
 
     virtual(main)
 
@@ -296,7 +310,7 @@ def test_with_the_log_locked_an_open_breaker_still_holds(tmp_path: Path) -> None
             call_id = await store.ledger.reserve("pileCmd", "C1")
             await store.ledger.complete(call_id, Outcome.BANNED)
             with locked(path):
-                assert await waits_s(store.ledger, clock, toward_safety=True) == pytest.approx(3600)
+                assert await waits_s(store.ledger, clock, priority=SAFETY) == pytest.approx(3600)
 
     virtual(main)
 
@@ -316,7 +330,7 @@ def most_in_window(arrivals_s: list[float], window_s: float) -> int:
 def test_no_window_ever_holds_more_through_restarts_reboots_steps_and_slow_answers(
     tmp_path_factory: pytest.TempPathFactory, seed: int, per_minute: int
 ) -> None:
-    rng = random.Random(seed)  # noqa: S311 - a seed is a life
+    rng = random.Random(seed)
     arrivals_s = life_of_a_ledger(tmp_path_factory.mktemp("ledger") / "log.db", rng, per_minute, calls=100)
     assert most_in_window(arrivals_s, 60.0) <= per_minute
 
@@ -328,7 +342,7 @@ def life_of_a_ledger(path: Path, rng: random.Random, per_minute: int, calls: int
 
     async def attempt(ledger: Ledger, clock: LoopClock) -> None:
         try:
-            call_id = await ledger.reserve("x", "y", toward_safety=rng.random() < 0.3)
+            call_id = await ledger.reserve("x", "y", rng.choice(list(Priority)))
         except RateLimited as error:
             await clock.sleep(rng.choice([error.retry_at_s - clock.monotonic_s(), rng.uniform(0, 30)]))
             return

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from optimizer.clock import SystemClock
-from optimizer.control.budget import Limits, Outcome
+from optimizer.control.budget import Limits, Outcome, Priority
 from optimizer.errors import RateLimited
 from optimizer.store.ledger import Ledger
 from optimizer.store.logfile import FileOptions, LogFile
@@ -72,7 +72,7 @@ def hammer(path: str, port: int, seed: int) -> None:
         ledger = Ledger(writer, clock, LIMITS, rng, commit_timeout_s=0.5)
         while True:
             try:
-                call_id = await ledger.reserve("getPileInfo", "C1")
+                call_id = await ledger.reserve("getPileInfo", "C1", Priority.RISE)
             except RateLimited as error:
                 await clock.sleep(min(0.2, error.retry_at_s - clock.monotonic_s()))
                 continue

@@ -17,7 +17,7 @@ import pytest
 from fake_guide_server import TASK_ID, Guide, Reply, guide_server, told
 
 from optimizer.clock import SystemClock
-from optimizer.control.budget import Outcome
+from optimizer.control.budget import Outcome, Priority
 from optimizer.domain import ChargerStatus, Mode
 from optimizer.errors import (
     AuthError,
@@ -38,17 +38,17 @@ T = TypeVar("T")
 class Ledger:
     """A budget that lets everything pass and writes it down."""
 
-    reserved: list[tuple[str, str, bool]] = field(default_factory=list)
+    reserved: list[tuple[str, str, Priority]] = field(default_factory=list)
     completed: list[tuple[int, Outcome, int | None, int | None]] = field(default_factory=list)
     retry_after_s: float | None = None
     full: bool = False
     slow_s: float = 0.0
     completing: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def reserve(self, endpoint: str, subject: str, *, toward_safety: bool = False) -> int:
+    async def reserve(self, endpoint: str, subject: str, priority: Priority = Priority.READ) -> int:
         if self.full:
             raise RateLimited("no slot", retry_at_s=1.0)
-        self.reserved.append((endpoint, subject, toward_safety))
+        self.reserved.append((endpoint, subject, priority))
         return len(self.reserved)
 
     async def complete(
@@ -189,12 +189,14 @@ def test_every_call_is_reserved_and_told_back(home: Home, ledger: Ledger) -> Non
     home.ask(_site)
     home.ask(_charger)
     home.ask(lambda client: client.set_mode(Mode.STOP, ["A1", "B2"], toward_safety=True))
+    home.ask(lambda client: client.set_mode(Mode.FAST, ["A1"]))
     assert ledger.reserved == [
-        ("getRealtimeInfo", "NOTAREALSN", False),
-        ("getPileInfo", "MC206TEST45678", False),
-        ("pileCmd", "A1,B2", True),
+        ("getRealtimeInfo", "NOTAREALSN", Priority.READ),
+        ("getPileInfo", "MC206TEST45678", Priority.READ),
+        ("pileCmd", "A1,B2", Priority.SAFETY),
+        ("pileCmd", "A1", Priority.RISE),
     ]
-    assert ledger.completed == [(i, Outcome.OK, 200, None) for i in (1, 2, 3)]
+    assert ledger.completed == [(i, Outcome.OK, 200, None) for i in (1, 2, 3, 4)]
 
 
 def test_without_a_slot_nothing_is_sent(home: Home, guide: Guide, ledger: Ledger) -> None:

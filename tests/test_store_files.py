@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.clock import SystemClock
+from optimizer.control.budget import Priority
 from optimizer.errors import InputError, RateLimited
 from optimizer.store.database import copy_to, open_log
 from optimizer.store.log import Store
@@ -113,7 +114,7 @@ def test_a_file_that_cannot_be_used_is_put_aside_and_a_new_one_started(
     breakage(path)
     broken = path.read_bytes()
     with opened(path) as store, pytest.raises(RateLimited) as held:
-        asyncio.run(store.ledger.reserve("getPileInfo", "x", toward_safety=True))
+        asyncio.run(store.ledger.reserve("getPileInfo", "x", Priority.SAFETY))
     assert 50 < held.value.retry_at_s - SystemClock().monotonic_s() <= 61, "no call while history is unknown"
     with opened(path) as store:
         store.event("test", "lives")

@@ -5,7 +5,8 @@ offends is shut out for an hour.  A call arrives at some unknown instant between
 is held from before the sending until the *completion* plus the window.  No state here: a ledger keeps marks.
 
 - stale: marks of an unfinished call count as if it ended at its time-out
-- safe state: no slot, no call; the last slots of each window are for moves toward safety
+- safe state: no slot, no call; the last slots of each window are for moves toward safety, the last before
+  them for moves that draw more: reading may take neither
 - who retries: the caller, at the instant returned here
 - giving up: never; the longest wait is one window, one ban or the cloud's own Retry-After
 - what the human sees: the breaker's kind and its end
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -29,6 +30,18 @@ _LONGEST_RETRY_AFTER_S = 86_400.0
 _AUTH_STRIKES = 2
 _UNAVAILABLE_STRIKES = 5
 _DAY_RESERVE = 50
+_MOST_PER_MINUTE = 9
+_MOST_PER_DAY = 9999
+_UNWRITTEN_PER_MINUTE = 3
+
+
+class Priority(IntEnum):
+    """What a call is for; each may use the slots of those before it and some that they may not."""
+
+    READ = 0
+    RISE = 1
+    """A command after which more may be drawn."""
+    SAFETY = 2
 
 
 class Outcome(StrEnum):
@@ -47,7 +60,7 @@ class Outcome(StrEnum):
 class Gate(Protocol):
     """Whoever wants to call the cloud asks here first and tells how it ended."""
 
-    async def reserve(self, endpoint: str, subject: str, *, toward_safety: bool = False) -> int:
+    async def reserve(self, endpoint: str, subject: str, priority: Priority = Priority.READ) -> int:
         """Take a slot for one call and return its id; send at once, for the time-out runs from here.
 
         Raises:
@@ -97,13 +110,31 @@ class Limits:
         """Calls of each day kept for moves toward safety: 50, or a tenth of a small budget."""
         return min(_DAY_RESERVE, self.per_day // 10)
 
-    def minute_capacity(self, *, toward_safety: bool) -> int:
-        """Return how many calls may hold a minute slot at once."""
-        return self.per_minute - (0 if toward_safety else self.reserved_per_minute)
+    def minute_capacity(self, priority: Priority) -> int:
+        """Return how many calls may hold a minute slot at once; one that reading leaves is for a rise."""
+        match priority:
+            case Priority.SAFETY:
+                return self.per_minute
+            case Priority.RISE:
+                return self.per_minute - self.reserved_per_minute
+            case Priority.READ:
+                return max(1, self.per_minute - self.reserved_per_minute - 1)
 
-    def day_capacity(self, *, toward_safety: bool) -> int:
-        """Return how many calls may hold a day slot at once."""
-        return self.per_day - (0 if toward_safety else self.reserved_per_day)
+    def day_capacity(self, priority: Priority) -> int:
+        """Return how many calls may hold a day slot at once; reading leaves as many again for rises."""
+        return self.per_day - (Priority.SAFETY - priority) * self.reserved_per_day
+
+    def unwritten(self) -> Limits:
+        """Return the limits of the calls that only this process's memory counts.
+
+        Another process may use all of the written budget meanwhile: both together stay below the vendor's.
+        """
+        return replace(
+            self,
+            per_minute=max(1, min(_UNWRITTEN_PER_MINUTE, _MOST_PER_MINUTE - self.per_minute)),
+            per_day=max(1, self.reserved_per_day, _MOST_PER_DAY - self.per_day),
+            reserved_per_minute=0,
+        )
 
     def minute_free_s(self, reserved_s: float, completed_s: float | None) -> float:
         """Return when a call gives its minute slot back; one without a completion ends at its time-out."""
@@ -122,8 +153,7 @@ def next_slot_s(
     minute_frees_s: Sequence[float],
     day_frees_s: Sequence[float],
     limits: Limits,
-    *,
-    toward_safety: bool,
+    priority: Priority,
 ) -> float:
     """Return when a call may be reserved: `now_s` if now, else the first instant with a slot in both windows.
 
@@ -133,8 +163,8 @@ def next_slot_s(
     count and one mark are looked at, so 8,000 of them cost two bisections.  The answer is exact if no further
     call is reserved before, and never too early; ask again then.
     """
-    minute = _slot_s(now_s, sorted(minute_frees_s), limits.minute_capacity(toward_safety=toward_safety))
-    return max(minute, _slot_s(now_s, day_frees_s, limits.day_capacity(toward_safety=toward_safety)))
+    minute = _slot_s(now_s, sorted(minute_frees_s), limits.minute_capacity(priority))
+    return max(minute, _slot_s(now_s, day_frees_s, limits.day_capacity(priority)))
 
 
 def _slot_s(now_s: float, frees_s: Sequence[float], capacity: int) -> float:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 
 from optimizer.clock import Clock
-from optimizer.control.budget import Gate, Outcome
+from optimizer.control.budget import Gate, Outcome, Priority
 from optimizer.domain import ChargerReading, Mode, SiteReading
 from optimizer.errors import CloudError, Throttled, Unavailable
 from optimizer.solax.answers import Answer, judge, lost, outcome_of
@@ -106,15 +106,15 @@ class SolaxClient:
             "callbackUrl": self._callback_url,
         }
         request = self._http.build_request("POST", f"{_PROXY}pileCmd", json=body)
-        subject = ",".join(serials)
-        return await self._call(request, subject, accepted, toward_safety=toward_safety, leaving=leaving)
+        priority = Priority.SAFETY if toward_safety else Priority.RISE
+        return await self._call(request, ",".join(serials), accepted, priority, leaving)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
     def _reading(self, call: str, key: str, serial: str) -> httpx.Request:
-        """Return the request for a reading: the same each time, and to build it takes longer than to decide."""
+        """Return the request for a reading: always the same, and to build it takes longer than to decide."""
         if (call, serial) not in self._readings:
             request = self._http.build_request("GET", f"{_PROXY}{call}", params={key: serial})
             self._readings[call, serial] = request
@@ -125,12 +125,11 @@ class SolaxClient:
         request: httpx.Request,
         subject: str,
         translate: Callable[[Envelope], _T],
-        *,
-        toward_safety: bool = False,
+        priority: Priority = Priority.READ,
         leaving: Leaving | None = None,
     ) -> _T:
         endpoint = request.url.path.rpartition("/")[2].removesuffix(".do")
-        call_id = await self._gate.reserve(endpoint, subject, toward_safety=toward_safety)
+        call_id = await self._gate.reserve(endpoint, subject, priority)
         outcome, answer, retry_after_s = Outcome.NOT_SENT, None, None
         try:
             if leaving is not None:

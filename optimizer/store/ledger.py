@@ -5,7 +5,8 @@ The rules (how many, how long a slot is held) are `optimizer.control.budget`; he
 - stale: a call whose end was lost with its process counts as if it ended at its time-out
 - who else counts: rows of other processes of this boot on the same boot clock; rows of another boot by wall
   time, but never as older than this boot (a clock may step) nor as younger than our first look at them
-- safe state: while the log cannot be written, one call per window, and only toward safety; written later
+- safe state: while the log cannot be written, a few calls per window, to read and toward safety, counted in
+  memory and written later
 - a lost log: no call for one window, for nobody knows what has been called before
 """
 
@@ -19,7 +20,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from optimizer.clock import Clock
-from optimizer.control.budget import Breaker, Limits, Outcome, after, next_slot_s
+from optimizer.control.budget import Breaker, Limits, Outcome, Priority, after, next_slot_s
 from optimizer.errors import RateLimited
 from optimizer.store.instants import from_text, to_text
 from optimizer.store.sqlite import StoreUnavailable
@@ -29,7 +30,6 @@ _CLOUD = "cloud"
 _HISTORY = "history"
 _CLOCK_STEP_S = 7200.0
 """A wall clock may be wrong by this much across a reboot; rows that look older really are."""
-_BLIND_CALLS = 1
 _BLIND_RETRY_S = 10.0
 _LONGEST_HOLD_S = 86_400.0
 
@@ -81,7 +81,7 @@ class _Ticket:
 
     endpoint: str
     subject: str
-    toward_safety: bool
+    priority: Priority
     reserved: Instant
     row_id: int | None = None
 
@@ -126,18 +126,18 @@ class Ledger:
         self._first_seen_s: dict[int, float] = {}
         self._first_asked_s: float | None = None
 
-    async def reserve(self, endpoint: str, subject: str, *, toward_safety: bool = False) -> int:
+    async def reserve(self, endpoint: str, subject: str, priority: Priority = Priority.READ) -> int:
         """Take a slot for one call, committed before this returns, and return an id to complete it with.
 
         Raises:
-            RateLimited: no slot is free, the breaker is open, or the log cannot be written and the call does
-                not lead toward safety.
+            RateLimited: no slot is free, the breaker is open, or the log cannot be written and the call is
+                for a rise.
 
         """
         now = Instant.of(self._clock)
         if self._first_asked_s is None:
             self._first_asked_s = now.s
-        ticket = _Ticket(endpoint, subject, toward_safety, now)
+        ticket = _Ticket(endpoint, subject, priority, now)
         call_id = next(self._ids)
         try:
             granted = await self._journal.call(
@@ -189,20 +189,16 @@ class Ledger:
         now_s = self._clock.monotonic_s()
         return sum(free_s > now_s for free_s in (self._frees_s or {}).values())
 
-    async def free_at_s(self, *, toward_safety: bool = False) -> float:
-        """Return when a call could be reserved, on the monotonic clock, without taking the slot.
-
-        Raises:
-            StoreUnavailable: the log cannot be read now.
-
-        """
+    async def free_at_s(self, priority: Priority) -> float:
+        """Return when a call could be reserved, on the monotonic clock, without taking the slot."""
         now = Instant.of(self._clock)
-        return await self._journal.call(
-            lambda conn: max(
-                _open_until_s(conn, now), self._slot_s(conn, now, toward_safety=toward_safety)[0]
-            ),
-            timeout_s=self._commit_timeout_s,
-        )
+        try:
+            return await self._journal.call(
+                lambda conn: max(_open_until_s(conn, now), self._slot_s(conn, now, priority)[0]),
+                timeout_s=self._commit_timeout_s,
+            )
+        except StoreUnavailable:
+            return self._blind_at_s(now.s, priority)
 
     def _grant(self, conn: sqlite3.Connection, ticket: _Ticket) -> _Granted:
         """Insert the row if breaker and windows allow; runs inside one transaction."""
@@ -211,7 +207,7 @@ class Ledger:
         held_until_s = max(cloud.open_until_s, _breaker(conn, _HISTORY, now).open_until_s)
         if held_until_s > now.s:
             raise RateLimited("the breaker is open", held_until_s)
-        free_s, frees_s = self._slot_s(conn, now, toward_safety=ticket.toward_safety)
+        free_s, frees_s = self._slot_s(conn, now, ticket.priority)
         if free_s > now.s:
             raise RateLimited("no slot is free", free_s)
         row_id = _insert(conn, ticket)
@@ -219,7 +215,7 @@ class Ledger:
         return _Granted(row_id, frees_s, cloud)
 
     def _slot_s(
-        self, conn: sqlite3.Connection, now: Instant, *, toward_safety: bool
+        self, conn: sqlite3.Connection, now: Instant, priority: Priority
     ) -> tuple[float, dict[int, float]]:
         """Return when a call may go, and the minute marks by row id.
 
@@ -235,13 +231,13 @@ class Ledger:
             row_id: limits.minute_free_s(reserved_s, completed_s)
             for row_id, reserved_s, completed_s in self._marks(conn.execute(_NEWEST, (newest, margin)), now)
         }
-        edge = newest + 1 - limits.day_capacity(toward_safety=toward_safety)
+        edge = newest + 1 - limits.day_capacity(priority)
         leaving = conn.execute(_NEWEST, (edge, margin)) if edge > 0 else ()
         day_s = (
             limits.day_free_s(reserved_s, completed_s)
             for _, reserved_s, completed_s in self._marks(leaving, now)
         )
-        minute_s = next_slot_s(now.s, list(frees_s.values()), (), limits, toward_safety=toward_safety)
+        minute_s = next_slot_s(now.s, list(frees_s.values()), (), limits, priority)
         return max(minute_s, max(day_s, default=now.s)), frees_s
 
     def _marks(self, rows: Iterable[_Row], now: Instant) -> Iterable[tuple[int, float, float | None]]:
@@ -268,13 +264,9 @@ class Ledger:
 
     def _grant_blindly(self, call_id: int, ticket: _Ticket) -> None:
         now_s = ticket.reserved.s
-        if not ticket.toward_safety:
-            raise RateLimited(
-                "the log cannot be written: only moves toward safety go", now_s + _BLIND_RETRY_S
-            )
-        free_s = max(self._breaker.open_until_s, self._blind_slot_s(now_s))
+        free_s = self._blind_at_s(now_s, ticket.priority)
         if free_s > now_s:
-            raise RateLimited("the log cannot be written, and its calls are used up", free_s)
+            raise RateLimited("the log cannot be written: few calls go, and none to draw more", free_s)
         self._blind[call_id] = _Blind(now_s)
 
         def write(conn: sqlite3.Connection) -> None:
@@ -282,21 +274,40 @@ class Ledger:
 
         self._journal.post(write, vital=True)
 
-    def _blind_slot_s(self, now_s: float) -> float:
-        """Return when a call may leave that only this process's memory counts."""
-        limits = self._limits
-        if self._frees_s is None:
-            # Nothing was ever read: whoever called before us is out of the window only after one window.
-            return (self._first_asked_s or now_s) + limits.window_s + limits.slack_s
-        ends = [(blind.reserved_s + self._wait_s, blind.completed_s) for blind in self._blind.values()]
-        frees_s = sorted(limits.minute_free_s(*end) for end in ends)
+    def _blind_at_s(self, now_s: float, priority: Priority) -> float:
+        """Return when a call may leave that only this process's memory counts.
+
+        The last one of a window is for safety, and no rise goes: a crash would forget that it was sent.
+        """
+        limits, unwritten = self._limits, self._limits.unwritten()
+        only_safety = unwritten.per_minute == 1
+        if priority is Priority.RISE or (priority is Priority.READ and only_safety):
+            return now_s + _BLIND_RETRY_S
+        ends = self._blind_ends_s(now_s)
+        minute_s = [limits.minute_free_s(*end) for end in ends]
         day_s = sorted(limits.day_free_s(*end) for end in ends)
-        known_s = [*self._frees_s.values(), *frees_s]
-        slot_s = next_slot_s(now_s, known_s, (), limits, toward_safety=True)
-        if len(frees_s) >= _BLIND_CALLS:
-            slot_s = max(slot_s, frees_s[-_BLIND_CALLS])
-        allowance = max(1, limits.reserved_per_day)
-        return max(slot_s, day_s[-allowance]) if len(day_s) >= allowance else slot_s
+        return max(
+            self._breaker.open_until_s,
+            self._alone_at_s(now_s),
+            next_slot_s(now_s, [*(self._frees_s or {}).values(), *minute_s], (), limits, priority),
+            next_slot_s(now_s, minute_s, day_s, unwritten, priority),
+        )
+
+    def _alone_at_s(self, now_s: float) -> float:
+        """Return when those who called before us are out of the window, if nothing was ever read of them."""
+        if self._frees_s is not None:
+            return now_s
+        first_s = now_s if self._first_asked_s is None else self._first_asked_s
+        return first_s + self._limits.window_s + self._limits.slack_s
+
+    def _blind_ends_s(self, now_s: float) -> list[tuple[float, float | None]]:
+        """Return start and end of each unwritten call that still holds a slot of the day."""
+        self._blind = {
+            call_id: blind
+            for call_id, blind in self._blind.items()
+            if self._limits.day_free_s(blind.reserved_s + self._wait_s, blind.completed_s) > now_s
+        }
+        return [(blind.reserved_s + self._wait_s, blind.completed_s) for blind in self._blind.values()]
 
     def _note_end(self, call_id: int, ticket: _Ticket, now_s: float) -> None:
         if (blind := self._blind.get(call_id)) is not None:
@@ -313,7 +324,8 @@ def hold_after_loss(conn: sqlite3.Connection, clock: Clock, limits: Limits) -> N
 
 def _insert(conn: sqlite3.Connection, ticket: _Ticket) -> int:
     now = ticket.reserved
-    values = (now.boot_id, now.s, to_text(now.at), ticket.endpoint, ticket.subject, ticket.toward_safety)
+    toward_safety = ticket.priority is Priority.SAFETY
+    values = (now.boot_id, now.s, to_text(now.at), ticket.endpoint, ticket.subject, toward_safety)
     row_id = conn.execute(_INSERT, values).lastrowid
     if row_id is None:
         raise StoreUnavailable("SQLite gave the call no id")
