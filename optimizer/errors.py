@@ -24,7 +24,7 @@ class CloudError(SunmodeError):
 
 
 class AuthError(CloudError):
-    """Ask the human: the token or the serial number is refused."""
+    """Ask the human: the token is refused, and with it every call."""
 
 
 class RateLimited(CloudError):  # noqa: N818 - the state, not the mishap
@@ -58,3 +58,7 @@ class Refused(CloudError):  # noqa: N818 - the state, not the mishap
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class UnknownDevice(Refused):
+    """Fix the serial number: this device is not in the token's account; all others are served."""

@@ -13,7 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimizer.domain import ChargerReading, ChargerStatus, Mode, SiteReading
-from optimizer.errors import AuthError, BadAnswer, CloudError, Refused, Throttled, Unavailable
+from optimizer.errors import (
+    AuthError,
+    BadAnswer,
+    CloudError,
+    Refused,
+    Throttled,
+    Unavailable,
+    UnknownDevice,
+)
 from optimizer.solax.answers import Answer, judge, outcome_of
 from optimizer.solax.readings import Accepted, StatusMap, accepted, charger_reading, site_reading
 from optimizer.solax.wire import Envelope, clean_text, number
@@ -51,8 +59,11 @@ RECORDED: list[tuple[dict[str, Any], type[CloudError], str]] = [
     (INVALID, AuthError, "token invalid!"),
     (_no("token invalid!"), AuthError, "token invalid!"),
     (_no("Interface Unauthorized", 1001), AuthError, "the token is refused"),
-    (_no("no auth!"), AuthError, "registration number"),
-    (_no("Data Unauthorized", 1003), AuthError, "registration number"),
+    (_no("no auth!", 103), AuthError, "the token is refused"),
+    (_no("no auth!"), UnknownDevice, "registration number"),
+    (_no("no auth!", 1003), UnknownDevice, "registration number"),
+    (_no("Data Unauthorized", 1003), UnknownDevice, "registration number"),
+    (_no("Data Unauthorized"), UnknownDevice, "registration number"),
     (_no("Request calls within the current minute > threshold", 104), Throttled, "threshold"),
     (_no("maximum call threshold", 3), Throttled, "too many calls"),
     (_no("suspend the request"), Throttled, "suspend"),

@@ -6,7 +6,8 @@
 | HTTP 200 with HTML or nothing (a gateway talks, not the API) | `Unavailable` |
 | HTTP 429; code 3, 104; "threshold", "suspend the request" | `Throttled` |
 | "several violations ... prohibit calls within the next hour" (code 1) | `Throttled(banned=True)` |
-| code 103, 1001, 1003; "token invalid", "no auth"; HTTP 401, 403 | `AuthError` |
+| code 103, 1001; "token invalid"; HTTP 401, 403 | `AuthError` |
+| code 1003; "no auth", "data unauthorized" | `UnknownDevice`, a `Refused` |
 | code 2001 "operation failed"; "offline", "busy"; `result` null or empty | `Unavailable` |
 | any other `success: false`, or a sentence where data should be | `Refused` |
 | redirect, other 4xx, too long, badly encoded, not JSON, not this JSON | `BadAnswer` |
@@ -24,7 +25,7 @@ from http import HTTPStatus
 import httpx
 
 from optimizer.control.budget import Outcome
-from optimizer.errors import AuthError, BadAnswer, CloudError, Refused, Throttled, Unavailable
+from optimizer.errors import AuthError, BadAnswer, CloudError, Refused, Throttled, Unavailable, UnknownDevice
 from optimizer.solax.wire import Envelope, clean_text, integer, json_value
 
 RETRY_AFTER_CAP_S = 3600.0
@@ -34,18 +35,19 @@ BAN_S = 3600.0
 _NO_RIGHT = 1003
 _NOT_FOUND = 2002
 _THROTTLED_CODES = frozenset({3, 104})
-_AUTH_CODES = frozenset({103, 1001, _NO_RIGHT})
+_AUTH_CODES = frozenset({103, 1001})
 _LATER_CODES = frozenset({2001})
-_REFUSED_CODES = frozenset({1002, 1004, _NOT_FOUND})
+_REFUSED_CODES = frozenset({1002, _NO_RIGHT, 1004, _NOT_FOUND})
 _FAILED_CODES = _THROTTLED_CODES | _AUTH_CODES | _LATER_CODES | _REFUSED_CODES
 
 _BANNED_WORDS = ("violations", "prohibit calls")
 _THROTTLED_WORDS = ("threshold", "suspend the request", "too many requests", "too frequent")
-_AUTH_WORDS = ("token invalid", "invalid token", "no auth", "unauthorized")
+_DEVICE_WORDS = ("no auth", "data unauthorized")
+_AUTH_WORDS = ("token invalid", "invalid token", "unauthorized")
 _LATER_WORDS = ("offline", "busy")
 _DEVICE_HINT = "is it the registration number, not the serial number, and the device in this account?"
 _ACCOUNT_HINT = "the token is refused; compare it with the cloud's API page"
-_SAYS_NO_MORE_THAN_STATUS = (Refused, BadAnswer, Unavailable)
+_SAYS_NO_MORE_THAN_STATUS = frozenset({Refused, BadAnswer, Unavailable})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def judge(http_status: int, body: bytes, retry_after: str | None = None) -> Answ
         error = declined(envelope, _seconds(retry_after))
     elif error is None and envelope.success is None:
         error = BadAnswer("the answer does not say whether it is a success")
-    if http_status != HTTPStatus.OK and (error is None or isinstance(error, _SAYS_NO_MORE_THAN_STATUS)):
+    if http_status != HTTPStatus.OK and (error is None or type(error) in _SAYS_NO_MORE_THAN_STATUS):
         error = _by_status(http_status, envelope, _seconds(retry_after))
     return Answer(http_status, envelope, error)
 
@@ -84,7 +86,9 @@ def outcome_of(error: CloudError) -> Outcome:
     """Return how the budget shall book a call that ended with `error`."""
     if isinstance(error, Throttled):
         return Outcome.BANNED if error.banned else Outcome.THROTTLED
-    by_kind = {AuthError: Outcome.AUTH, Refused: Outcome.REFUSED, BadAnswer: Outcome.BAD_ANSWER}
+    if isinstance(error, Refused):
+        return Outcome.REFUSED
+    by_kind = {AuthError: Outcome.AUTH, BadAnswer: Outcome.BAD_ANSWER}
     return by_kind.get(type(error), Outcome.UNAVAILABLE)
 
 
@@ -102,9 +106,10 @@ def declined(envelope: Envelope, retry_after_s: float | None = None) -> CloudErr
         return Throttled(f"shut out for an hour: {told}", banned=True, retry_after_s=retry_after_s or BAN_S)
     if code in _THROTTLED_CODES or _any(words, _THROTTLED_WORDS):
         return Throttled(f"too many calls: {told}", retry_after_s=retry_after_s)
+    if code == _NO_RIGHT or (code not in _AUTH_CODES and _any(words, _DEVICE_WORDS)):
+        return UnknownDevice(f"{told} ({_DEVICE_HINT})", code)
     if code in _AUTH_CODES or _any(words, _AUTH_WORDS):
-        hint = _DEVICE_HINT if code == _NO_RIGHT or "no auth" in words else _ACCOUNT_HINT
-        return AuthError(f"{told} ({hint})")
+        return AuthError(f"{told} ({_ACCOUNT_HINT})")
     if code in _LATER_CODES or _any(words, _LATER_WORDS):
         return Unavailable(told)
     hint = f" ({_DEVICE_HINT})" if code == _NOT_FOUND or "did not access" in words else ""
