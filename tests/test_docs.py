@@ -18,6 +18,7 @@ import pytest
 from optimizer.cli import cli
 from optimizer.config import Settings
 from optimizer.config.loading import load_settings
+from optimizer.control.budget import Outcome
 from optimizer.control.guards import _WORDS
 from optimizer.domain import Guard
 from optimizer.simulation.faults import FaultKind
@@ -144,14 +145,22 @@ def test_every_state_of_a_command_is_told() -> None:
         assert f"`{state.value}`" in section(DATABASE, "`command`")
 
 
+def test_every_outcome_of_a_call_is_told() -> None:
+    for outcome in Outcome:
+        assert f"`{outcome.value}`" in section(DATABASE, "`call`")
+
+
 # Events, reasons, faults.
 
 
+_TELLERS = {"event", "_tell_missed"}
+
+
 def emitted_events() -> set[str]:
-    """Return the kinds that the code emits: first argument of `event`, and what the log says of itself."""
+    """Return the kinds that the code emits: first argument of a teller, and what the log says of itself."""
     found = {"disk_full", "log_lost"}
     for node in sources("optimizer"):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "event":
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _TELLERS:
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 found.add(first.value)
