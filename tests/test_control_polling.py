@@ -3,12 +3,13 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.control.budget import Limits, next_slot_s
+from optimizer.control.budget import Limits, Priority, next_slot_s
 from optimizer.control.polling import Activity, PollPolicy, Subject, Target, due_s, next_reads, phase_s
 
 POLICY = PollPolicy()
@@ -102,10 +103,60 @@ def test_reads_are_ordered_by_what_they_are_worth() -> None:
         replace(CHARGER, key="charging"),
         replace(CHARGER, key="pending", pending_since_s=1000.0),
         replace(CHARGER, key="never", last_read_s=None),
-        SITE,
+        replace(CHARGER, key="hinted", hinted=True),
+        replace(SITE, last_read_s=900.0),
     ]
     order = [target.key for target in next_reads(targets, 1310.0, POLICY)]
-    assert order == ["never", "pending", "site", "charging", "dark", "connected", "idle"]
+    assert order == ["site", "hinted", "never", "pending", "charging", "dark", "connected", "idle"]
+
+
+@pytest.mark.parametrize(
+    ("site_s", "charger_s", "order"),
+    [
+        (None, None, ["site", "a", "b"]),
+        (None, 1000.0, ["site", "a", "b"]),
+        (1000.0, 1001.0, ["site", "a", "b"]),
+        (1001.0, 1000.0, ["a", "site", "b"]),
+        (1000.0, None, ["a", "site", "b"]),
+    ],
+)
+def test_a_house_that_is_due_goes_first_unless_it_was_the_last_thing_read(
+    site_s: float | None, charger_s: float | None, order: list[str]
+) -> None:
+    waiting = [replace(CHARGER, key=key, last_read_s=charger_s, pending_since_s=900.0) for key in "ba"]
+    found = next_reads([replace(SITE, last_read_s=site_s), *waiting], 1400.0, POLICY)
+    assert [target.key for target in found] == order
+
+
+def test_a_charger_with_the_houses_key_is_another_target() -> None:
+    namesake = replace(CHARGER, key=SITE.key)
+    assert next_reads([namesake, SITE], 1310.0, POLICY) == (namesake, SITE)
+
+
+@pytest.mark.parametrize(("failures", "wait_s"), [(1, 60.0), (2, 900.0), (99, 900.0)])
+@pytest.mark.parametrize("target", [SITE, CHARGER])
+def test_what_is_not_ours_is_asked_for_each_quarter_hour(
+    target: Target, failures: int, wait_s: float
+) -> None:
+    assert due_s(replace(target, failures=failures, refused=True), POLICY) == 1000.0 + wait_s
+
+
+def test_a_hint_makes_a_charger_due_at_once() -> None:
+    assert due_s(replace(CHARGER, hinted=True, failures=3), POLICY) == -math.inf
+
+
+@pytest.mark.parametrize("chargers", [1, 2, 5])
+def test_a_house_that_is_always_due_takes_every_other_call(chargers: int) -> None:
+    quick = PollPolicy(site_interval_s=1.0, charger_active_s=1.0)
+    plan = {str(i): replace(CHARGER, key=str(i), last_read_s=None) for i in range(chargers)}
+    plan["house"] = replace(SITE, key="house", phase_s=None, last_read_s=None)
+    reads = []
+    for now_s in range(1000, 2000, 20):
+        first = next_reads(plan.values(), now_s, quick)[0]
+        plan[first.key] = replace(first, last_read_s=now_s)
+        reads.append(first.subject)
+    assert reads.count(Subject.SITE) == len(reads) / 2
+    assert all(one is not two for one, two in pairwise(reads))
 
 
 def test_what_is_not_due_is_not_read() -> None:
@@ -137,7 +188,7 @@ class World:
         stamp, marks_s, now_s = None, [], 0.0
         while now_s < until_s:
             due = next_reads(plan.values(), now_s, POLICY)
-            slot_s = next_slot_s(now_s, marks_s, [], Limits(), toward_safety=False)
+            slot_s = next_slot_s(now_s, marks_s, [], Limits(), Priority.READ)
             if not due or slot_s > now_s:
                 now_s = max(slot_s, min(due_s(target, POLICY) for target in plan.values()))
                 continue
@@ -188,8 +239,8 @@ def test_a_hundred_chargers_on_one_account_are_read_by_what_they_are_worth() -> 
     hours, activities = 6, [CHARGING] * 10 + [CONNECTED] * 20 + [IDLE] * 70
     world = World(activities).run(hours * 3600.0)
     names = [f"charger {i:03}" for i in range(100)]
-    assert sum(len(times) for times in world.reads.values()) <= hours * 240 + 6
-    assert world.p95_age_s(["site"], hours * 3600.0) <= 420.0
-    assert world.p95_age_s(names[:10], hours * 3600.0) <= 600.0
-    assert world.p95_age_s(names[10:30], hours * 3600.0) <= 1500.0
-    assert world.p95_age_s(names[30:], hours * 3600.0) <= 4200.0
+    assert sum(len(times) for times in world.reads.values()) <= hours * 180 + 6
+    assert world.p95_age_s(["site"], hours * 3600.0) <= 360.0
+    assert world.p95_age_s(names[:10], hours * 3600.0) <= 800.0
+    assert world.p95_age_s(names[10:30], hours * 3600.0) <= 2400.0
+    assert world.p95_age_s(names[30:], hours * 3600.0) <= 5600.0

@@ -6,7 +6,7 @@ import pytest
 
 from optimizer.control.polling import Activity
 from optimizer.domain import ChargerReading, ChargerSpec, ChargerStatus, Mode, SiteReading
-from optimizer.runtime.world import SITE, ChargerView, World
+from optimizer.runtime.world import ChargerView, World
 
 NOON = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 GARAGE = ChargerSpec("garage", "SQ1")
@@ -171,12 +171,14 @@ def test_a_hint_from_outside_is_worth_one_look_in_30_s(world: World, garage: Cha
     garage.absorb(charger(), 100.0)
     assert not world.look_soon(["garage", "stranger"], 120.0)
     assert world.look_soon(["garage", "stranger"], 131.0)
-    assert world.take_hints() == ("garage",)
-    assert world.take_hints() == ()
+    assert [target.key for target in world.targets() if target.hinted] == ["garage"]
+    world.drop_hints()
+    assert not any(target.hinted for target in world.targets())
 
 
 def test_a_failed_try_counts_as_the_last_look(world: World, garage: ChargerView) -> None:
     garage.tried_at_s, garage.failures = 50.0, 1
-    targets = {target.key: target for target in world.targets()}
+    house, *chargers = world.targets()
+    targets = {target.key: target for target in chargers}
     assert (targets["garage"].last_read_s, targets["garage"].failures) == (50.0, 1)
-    assert targets[SITE].last_read_s is None
+    assert house.last_read_s is None

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from optimizer.control.budget import Outcome
 from optimizer.domain import ChargerReading, ChargerStatus, Mode, SiteReading
 from optimizer.errors import (
     AuthError,
@@ -123,6 +124,12 @@ def test_a_payload_that_says_why_goes_before_the_status() -> None:
     assert isinstance(_error({"success": False, "exception": BAN}, 429), Throttled)
     assert isinstance(_error({"success": False, "exception": "sorry"}, 500), Unavailable)
     assert isinstance(_error({"success": True, "result": {"chargerStatus": 1}}, 500), Unavailable)
+    assert isinstance(_error({"success": False, "code": 1003}, 403), UnknownDevice)
+
+
+def test_a_foreign_device_is_no_strike_against_the_token() -> None:
+    assert outcome_of(_error({"success": False, "code": 1003})) is Outcome.REFUSED
+    assert outcome_of(_error({"success": False, "code": 103})) is Outcome.AUTH
 
 
 def test_the_clouds_words_cannot_forge_a_log_line() -> None:

@@ -1,12 +1,13 @@
 """What to read next, and when: calls go where the answer can change a decision.
 
 The house is measured at fixed intervals, so it is read once per sample, shortly after it must have arrived.
-A charger has no stamp; it is read the more often the more it can change.  What is due is ordered by
-`weight x age`, so that many chargers on one account share a budget that is too small by what they are worth.
+A charger has no stamp; it is read the more often the more it can change.  A house that is due goes first, for
+all chargers are steered by it.  They are ordered by `weight x age`, so that many on one account share a
+budget that is too small by what they are worth.
 
 - stale: a sample that did not come is asked for at growing distances
 - safe state: the data's age is the guards' business; here it only draws reads
-- who retries: the plan, 60 s to 300 s after a failed read
+- who retries: the plan, 60 s to 300 s after a failed read; 900 s if the cloud says that it is not ours
 - giving up: never
 - what the human sees: the ages
 """
@@ -31,6 +32,7 @@ _IDLE_SAMPLES = 2
 _CONFIRM_S = (20.0, 45.0, 75.0)
 _CONFIRM_EVERY_S = 60.0
 _FAILED_S = (60.0, 120.0, 240.0, 300.0)
+_REFUSED_S = (60.0, 900.0)
 
 
 class Subject(StrEnum):
@@ -65,8 +67,9 @@ class Target:
     """One thing to read; instants are monotonic, None where it never happened.
 
     `phase_s` (site) is when its last sample arrived, see `phase_s`; `unchanged_reads` (site) how many reads
-    in a row brought no new one; `failures` how many brought nothing; `pending_since_s` (charger) when a
-    command was sent that is not confirmed yet.
+    in a row brought no new one; `failures` how many brought nothing, `refused` whether the last of them was
+    told that the device is not ours; `pending_since_s` (charger) when a command was sent that is not
+    confirmed yet; `hinted` (charger) whether something is said to have happened.
     """
 
     key: str
@@ -77,6 +80,8 @@ class Target:
     pending_since_s: float | None = None
     failures: int = 0
     unchanged_reads: int = 0
+    refused: bool = False
+    hinted: bool = False
 
 
 def phase_s(before_s: float | None, previous_read_s: float | None, now_s: float, interval_s: float) -> float:
@@ -100,11 +105,12 @@ def phase_s(before_s: float | None, previous_read_s: float | None, now_s: float,
 
 
 def due_s(target: Target, policy: PollPolicy) -> float:
-    """Return when to read the target next; at once (minus infinity) if it never was."""
-    if target.last_read_s is None:
+    """Return when to read the target next; at once (minus infinity) if it never was or has a hint."""
+    if target.last_read_s is None or target.hinted:
         return -math.inf
     if target.failures > 0:
-        return target.last_read_s + _FAILED_S[min(target.failures, len(_FAILED_S)) - 1]
+        waits_s = _REFUSED_S if target.refused else _FAILED_S
+        return target.last_read_s + waits_s[min(target.failures, len(waits_s)) - 1]
     if target.subject is Subject.SITE:
         return _site_due_s(target, target.last_read_s, policy)
     return _charger_due_s(target, target.last_read_s, policy)
@@ -155,14 +161,32 @@ def _confirming_s(pending_since_s: float, last_read_s: float) -> float:
 
 
 def next_reads(targets: Iterable[Target], now_s: float, policy: PollPolicy) -> tuple[Target, ...]:
-    """Return the targets that are due, the most valuable first; equals in the order of their keys."""
-    due = [target for target in targets if due_s(target, policy) <= now_s]
-    return tuple(sorted(due, key=lambda target: (-value(target, now_s), target.key)))
+    """Return the targets that are due: the house, then the chargers, the most valuable first.
+
+    Equals come in the order of their keys.  A house that was the last thing read lets one charger go first,
+    so that one that is always due takes no more than every other call.
+    """
+    every = tuple(targets)
+    due = [target for target in every if due_s(target, policy) <= now_s]
+    houses = [target for target in due if target.subject is Subject.SITE]
+    chargers = [target for target in due if target.subject is Subject.CHARGER]
+    chargers.sort(key=lambda target: (-value(target, now_s), target.key))
+    turn = 1 if any(_was_last(house, every) for house in houses) else 0
+    return (*chargers[:turn], *houses, *chargers[turn:])
+
+
+def _was_last(house: Target, targets: Iterable[Target]) -> bool:
+    """Tell whether no charger was read after the house."""
+    house_s = house.last_read_s
+    return house_s is not None and not any(
+        target.subject is Subject.CHARGER and target.last_read_s is not None and target.last_read_s > house_s
+        for target in targets
+    )
 
 
 def value(target: Target, now_s: float) -> float:
     """Return what a read is worth: the seconds since the last, weighted by what may have changed."""
-    if target.last_read_s is None:
+    if target.last_read_s is None or target.hinted:
         return math.inf
     return _weight(target) * (now_s - target.last_read_s)
 
@@ -170,8 +194,6 @@ def value(target: Target, now_s: float) -> float:
 def _weight(target: Target) -> float:
     if target.pending_since_s is not None:
         return 16.0
-    if target.subject is Subject.SITE and target.activity >= Activity.CONNECTED:
-        return 12.0
     return _WEIGHTS[target.activity]
 
 

@@ -1,9 +1,9 @@
 """Reads what is due and worth a call, and takes it into the world.
 
 - stale: nothing is done about it here but to go on reading; the guards look at the age
-- who retries: the polling plan, after 60 s and more
+- who retries: the polling plan, after 60 s and more, after 15 min if the cloud says that it is not ours
 - giving up: one pass ends when the budget has no slot or after `PASS_S`; the rest comes in the next
-- what the human sees: a house or charger lost and back, once each; a refused token, once
+- what the human sees: a house or charger lost, refused and back, once each; a refused token, once
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from typing import Protocol
 import structlog
 
 from optimizer.clock import Clock
-from optimizer.control.polling import due_s, next_reads
+from optimizer.control.polling import Subject, Target, due_s, next_reads
 from optimizer.domain import ChargerReading, SiteReading
-from optimizer.errors import AuthError, CloudError, RateLimited
+from optimizer.errors import AuthError, CloudError, RateLimited, UnknownDevice
 from optimizer.runtime.owner import Owner
 from optimizer.runtime.recorder import Recorder
 from optimizer.runtime.rules import Rules
-from optimizer.runtime.world import SITE, ChargerView, SiteView, World
+from optimizer.runtime.world import ChargerView, SiteView, World
 
 PASS_S = 45.0
 _LOST_AFTER = 2
 _SAME_INSTANT_S = 20.0
+_HOUSE = "site"
 
 _log = structlog.stdlib.get_logger("sunmode.reader")
 
@@ -66,18 +67,21 @@ class Reader:
         began_s = self._clock.monotonic_s()
         if began_s < self._held_until_s:
             return
-        due = (target.key for target in next_reads(self._world.targets(), began_s, self._rules.poll))
-        for key in dict.fromkeys((*self._world.take_hints(), *due)):
-            if self._clock.monotonic_s() > began_s + PASS_S or not await self._read(key):
+        due = next_reads(self._world.targets(), began_s, self._rules.poll)
+        self._world.drop_hints()
+        for target in due:
+            if self._clock.monotonic_s() > began_s + PASS_S or not await self._read(target):
                 break
         self._world.estimate_surplus(self._clock.monotonic_s())
 
-    async def _read(self, key: str) -> bool:
+    async def _read(self, target: Target) -> bool:
         """Read one thing; return whether another call makes sense now."""
         try:
-            if key == SITE:
+            if target.subject is Subject.SITE:
                 return await self._read_site()
-            return await self._read_charger(self._world.chargers[key])
+            view = self._world.chargers[target.key]
+            was_read_meanwhile = view.tried_at_s != target.last_read_s
+            return was_read_meanwhile or await self._read_charger(view)
         except RateLimited as held:
             self._held_until_s = held.retry_at_s
             return False
@@ -89,8 +93,8 @@ class Reader:
         except RateLimited:
             raise
         except CloudError as error:
-            return self._missed(SITE, site, error)
-        self._found(SITE, site)
+            return self._missed(site, error)
+        self._found(site)
         if not self._world.absorb_site(reading, self._clock.monotonic_s()):
             return True
         self._recorder.site(reading)
@@ -110,31 +114,38 @@ class Reader:
         except RateLimited:
             raise
         except CloudError as error:
-            return self._missed(view.spec.name, view, error)
-        self._found(view.spec.name, view)
+            return self._missed(view, error)
+        self._found(view)
         noticed = view.absorb(reading, self._clock.monotonic_s())
         self._recorder.charger(view, noticed)
         if noticed.by_hand:
             self._owner.noticed(view, reading.received_at)
         return True
 
-    def _missed(self, key: str, view: SiteView | ChargerView, error: CloudError) -> bool:
+    def _missed(self, view: SiteView | ChargerView, error: CloudError) -> bool:
         view.failures += 1
         view.tried_at_s = self._clock.monotonic_s()
+        was_refused, view.refused = view.refused, isinstance(error, UnknownDevice)
         if isinstance(error, AuthError):
             self._refuse(error)
+        elif view.refused:
+            if not was_refused:
+                self._tell_missed("refused", view, f"is refused: {error}")
         elif view.failures == _LOST_AFTER:
-            _log.warning("lost", what=key, error=str(error))
-            self._recorder.event(
-                "lost", f"{key} cannot be read: {error}", charger=_charger(key), level="warning"
-            )
+            self._tell_missed("lost", view, f"cannot be read: {error}")
         return not isinstance(error, AuthError)
 
-    def _found(self, key: str, view: SiteView | ChargerView) -> None:
+    def _tell_missed(self, kind: str, view: SiteView | ChargerView, how: str) -> None:
+        what = _charger(view) or _HOUSE
+        _log.warning(kind, what=what, error=how)
+        self._recorder.event(kind, f"{what} {how}", charger=_charger(view), level="warning")
+
+    def _found(self, view: SiteView | ChargerView) -> None:
         self._refused = False
-        if view.failures >= _LOST_AFTER:
-            _log.info("back", what=key, failures=view.failures)
-            self._recorder.event("back", f"{key} is read again", charger=_charger(key))
+        if view.refused or view.failures >= _LOST_AFTER:
+            what = _charger(view) or _HOUSE
+            _log.info("back", what=what, failures=view.failures)
+            self._recorder.event("back", f"{what} is read again", charger=_charger(view))
 
     def _refuse(self, error: AuthError) -> None:
         if not self._refused:
@@ -143,5 +154,5 @@ class Reader:
             self._recorder.event("auth", f"the cloud refuses us: {error}", level="error")
 
 
-def _charger(key: str) -> str | None:
-    return None if key == SITE else key
+def _charger(view: SiteView | ChargerView) -> str | None:
+    return view.spec.name if isinstance(view, ChargerView) else None

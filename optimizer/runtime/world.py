@@ -22,7 +22,7 @@ _REMEMBERED_S = 3600.0
 _DAY_S = 86_400.0
 _DARK_W = 20.0
 _HINT_GAP_S = 30.0
-SITE = "site"
+_HOUSE = "site"
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class SiteView:
     phase_s: float | None = None
     unchanged_reads: int = 0
     failures: int = 0
+    refused: bool = False
     sample: SiteReading | None = None
     estimate: SurplusEstimate | None = None
     is_news: bool = False
@@ -62,7 +63,7 @@ class SiteView:
         else:
             self.unchanged_reads += 1
         self.read_at_s = self.tried_at_s = now_s
-        self.failures = 0
+        self.failures, self.refused = 0, False
         return is_new
 
     def _last_look_s(self, now_s: float) -> float:
@@ -115,6 +116,7 @@ class ChargerView:
     read_at_s: float | None = None
     tried_at_s: float | None = None
     failures: int = 0
+    refused: bool = False
     unsettled_at_s: float | None = None
     mode: Mode | None = None
     powers_w: deque[tuple[float, float]] = field(default_factory=deque)
@@ -175,7 +177,7 @@ class ChargerView:
         if mode is self.awaited:
             self.awaited = None
         self.read_at_s = self.tried_at_s = now_s
-        self.failures = 0
+        self.failures, self.refused = 0, False
         return noticed
 
     def note_sent(self, mode: Mode, now_s: float) -> None:
@@ -228,7 +230,7 @@ class World:
         self.shared_at_s: float | None = None
         self._interval_s = interval_s
         self._fresh_s = fresh_s
-        self._hinted: dict[str, None] = {}
+        self._hinted: set[str] = set()
 
     def absorb_site(self, reading: SiteReading, now_s: float) -> bool:
         """Take in a record of the house; return whether it is a new sample."""
@@ -251,13 +253,12 @@ class World:
         for name in names:
             view = self.chargers.get(name)
             if view is not None and (view.tried_at_s is None or now_s - view.tried_at_s >= _HINT_GAP_S):
-                self._hinted[name] = None
+                self._hinted.add(name)
         return bool(self._hinted)
 
-    def take_hints(self) -> tuple[str, ...]:
-        """Return the chargers that are worth a look, once."""
-        hinted, self._hinted = tuple(self._hinted), {}
-        return hinted
+    def drop_hints(self) -> None:
+        """Forget the hints: each draws one try."""
+        self._hinted.clear()
 
     @property
     def ev_w(self) -> float:
@@ -281,18 +282,18 @@ class World:
         activities = {name: self.activity(view) for name, view in self.chargers.items()}
         site = self.site
         house = Target(
-            SITE,
+            _HOUSE,
             Subject.SITE,
             max(activities.values(), default=Activity.IDLE),
             site.tried_at_s,
             phase_s=site.phase_s,
             failures=site.failures,
+            refused=site.refused,
             unchanged_reads=site.unchanged_reads,
         )
         return [house, *(self._target(name, view, activities[name]) for name, view in self.chargers.items())]
 
-    @staticmethod
-    def _target(name: str, view: ChargerView, activity: Activity) -> Target:
+    def _target(self, name: str, view: ChargerView, activity: Activity) -> Target:
         pending_s = view.pursuit.sent_at_s if view.pursuit is not None else None
         return Target(
             name,
@@ -301,4 +302,6 @@ class World:
             view.tried_at_s,
             pending_since_s=pending_s,
             failures=view.failures,
+            refused=view.refused,
+            hinted=name in self._hinted,
         )
