@@ -163,7 +163,7 @@ def _title(view: DayView) -> Text:
 def _numbers(moment: Moment) -> Text:
     powers = (
         ("sun", moment.pv_w, SUN),
-        ("house", moment.base_load_w, "default"),
+        ("house", moment.base_load_w, HOUSE),
         ("surplus", moment.surplus_w, "default"),
         ("car", moment.ev_w, CAR_SUN),
         ("grid", moment.grid_w, CAR_GRID if moment.grid_w > 0 else "default"),
@@ -180,7 +180,7 @@ def _chart(view: DayView) -> Iterator[Text]:
     """Yield the rows from the top: what the car took of the sun and of the grid, upon the house."""
     for row in reversed(range(ROWS)):
         label = f"{_FULL_W * (row + 1) / ROWS / 1000:.0f} kW" if row == ROWS - 1 else ""
-        text = Text(f"{label:>{GUTTER - 2}}  ", "dim")
+        text = Text.assemble((f"{label:>{GUTTER - 2}}  ", "dim"))
         for column in range(view.width):
             text.append_text(_cell(view.moments.get(column), row))
         yield text
@@ -205,7 +205,7 @@ def _colour(moment: Moment, power_w: float) -> str | None:
 
 
 def _modes(view: DayView) -> Text:
-    text = Text(f"{'mode':>{GUTTER - 2}}  ", "dim")
+    text = Text.assemble((f"{'mode':>{GUTTER - 2}}  ", "dim"))
     known = ((moment.mode if moment else None) for moment in map(view.moments.get, range(view.width)))
     for mode, group in groupby(known):
         length = len(list(group))
