@@ -18,7 +18,7 @@ from optimizer import logs
 from optimizer.cli import config_option
 from optimizer.cli.demo_account import CloudCount, Day, account, next_steps
 from optimizer.cli.demo_view import GUTTER, DayView, News, frame, line
-from optimizer.cli.virtual_home import VIRTUAL_TOKEN, virtual_cloud
+from optimizer.cli.virtual_home import VIRTUAL_TOKEN, virtual_home
 from optimizer.clock import ScaledClock
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
@@ -28,6 +28,7 @@ from optimizer.runtime.calendar import ClockCalendar
 from optimizer.runtime.locks import database_lock
 from optimizer.service import Ports, Service
 from optimizer.simulation.server import running_server
+from optimizer.simulation.world import build_cloud
 from optimizer.store.logfile import FileOptions
 
 DAY = "2019-08-29"
@@ -68,12 +69,10 @@ def demo_command(
     settings = _for_demo(settings, path)
     start = day.replace(hour=BEGIN_HOUR, tzinfo=settings.zone)
     logs.configure("error", "auto", str)
-    clock = ScaledClock(start, speed)
     goal = settings.goal_for(settings.charger_specs()[0].name, start)
     with database_lock(path):
         _remove_log(path)
-        counted = asyncio.run(_play(settings, clock, start + timedelta(hours=hours)))
-    end = min(clock.now(), start + timedelta(hours=hours))
+        counted, end = asyncio.run(_play(settings, start, timedelta(hours=hours), speed))
     played = Day(path, start, end, goal)
     Console().print(account(settings, played, counted))
     for told in next_steps(played, settings):
@@ -115,9 +114,13 @@ def _for_demo(settings: Settings, path: Path) -> Settings:
     return settings.model_copy(update=changed)
 
 
-async def _play(settings: Settings, clock: ScaledClock, end: datetime) -> CloudCount:
-    """Run the service on `clock` until `end`, or until the user has seen enough (Ctrl-C)."""
-    cloud = virtual_cloud(settings, clock)
+async def _play(
+    settings: Settings, start: datetime, length: timedelta, speed: float
+) -> tuple[CloudCount, datetime]:
+    """Run the service for `length`, or until the user has seen enough (Ctrl-C); return also when it ended."""
+    home = virtual_home(settings, start)  # takes its time, which shall not be the day's
+    clock, end = ScaledClock(start, speed), start + length
+    cloud = build_cloud(home, clock)
     async with running_server(cloud) as base_url:
         # A disk does not get faster with the clock: what it may take in real life would be minutes here.
         ports = Ports(
@@ -140,7 +143,7 @@ async def _play(settings: Settings, clock: ScaledClock, end: datetime) -> CloudC
             await service.close()
             raise
         await service.stop()
-    return CloudCount(len(cloud.calls), cloud.worst_minute())
+    return CloudCount(len(cloud.calls), cloud.worst_minute()), min(clock.now(), end)
 
 
 async def _watch(service: Service, clock: ScaledClock, end: datetime, is_over: Callable[[], bool]) -> None:
