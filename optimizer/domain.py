@@ -63,6 +63,19 @@ class ChargerStatus(IntEnum):
         return self in _CONNECTED
 
     @property
+    def tells_of_car(self) -> bool:
+        """Whether the code tells if a car is plugged in; a fault, an update or a reservation does not.
+
+        `UNAVAILABLE` does: a charger goes out of service when no car is charging at it.
+        """
+        return self.connected or self in {ChargerStatus.AVAILABLE, ChargerStatus.UNAVAILABLE}
+
+    @property
+    def draws(self) -> bool:
+        """Whether current may flow."""
+        return self in _DRAWS
+
+    @property
     def finished(self) -> bool:
         """Whether the car itself takes no more (it is full or refuses)."""
         return self is ChargerStatus.SUSPENDED_EV
@@ -82,6 +95,7 @@ _CONNECTED = frozenset(
         ChargerStatus.PHASE_SWITCHING,
     }
 )
+_DRAWS = frozenset({ChargerStatus.CHARGING, ChargerStatus.STOPPING, ChargerStatus.PHASE_SWITCHING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +160,10 @@ class SiteReading:
 
 @dataclass(frozen=True, slots=True)
 class ChargerReading:
-    """One answer of the charger: mode, status, power and the session's energy so far."""
+    """One answer of the charger: mode, status, power and its energy counter.
+
+    `session_kwh` is the counter as the charger tells it: until charging begins that may be the last car's.
+    """
 
     received_at: datetime
     mode: Mode | None

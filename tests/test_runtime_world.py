@@ -144,6 +144,40 @@ def test_coming_and_leaving_is_noticed_once(garage: ChargerView) -> None:
     assert (came, left) == ([False, True, False], [True, False])
 
 
+@pytest.mark.parametrize(
+    ("status", "mode", "ambiguous"),
+    [
+        (CHARGING, Mode.GREEN, True),
+        (ChargerStatus.STOPPING, Mode.STOP, True),
+        (ChargerStatus.UNKNOWN, Mode.STOP, True),
+        (READY, Mode.STOP, False),
+        (ChargerStatus.CHARGE_PAUSE, Mode.GREEN, False),
+        (AWAY, Mode.STOP, False),
+    ],
+)
+def test_a_power_that_was_left_out_is_zero_only_where_nothing_can_flow(
+    world: World, garage: ChargerView, status: ChargerStatus, mode: Mode, *, ambiguous: bool
+) -> None:
+    garage.absorb(charger(mode, CHARGING, 1500.0), 0.0)
+    world.absorb_site(site("10:00", grid_w=-500.0), 0.0)
+    world.estimate_surplus(0.0)
+    garage.absorb(charger(mode, status, None), 600.0)
+    garage.absorb(charger(mode, status, None), 900.0)
+    world.absorb_site(site("10:15", grid_w=-500.0), 900.0)
+    world.estimate_surplus(900.0)
+    assert world.site.estimate is not None
+    assert world.site.estimate.measured is not ambiguous
+    assert world.site.estimate.surplus_w == (2000.0 if ambiguous else 500.0)
+
+
+def test_an_unknown_status_leaves_the_last_known_one_and_moves_nothing(garage: ChargerView) -> None:
+    garage.absorb(charger(status=CHARGING, ev_w=1500.0), 0.0)
+    noticed = garage.absorb(charger(status=ChargerStatus.UNKNOWN, ev_w=None), 60.0)
+    assert (garage.status, noticed.unplugged, garage.ev_w) == (CHARGING, False, None)
+    assert garage.may_draw
+    assert garage.unsettled_at_s is None
+
+
 def test_changes_of_mode_are_forgotten_after_a_day(garage: ChargerView) -> None:
     garage.changes_s.extend([0.0, 50_000.0])
     assert [garage.changes_24h(at_s) for at_s in (60_000.0, 90_000.0, 140_000.0)] == [2, 1, 0]

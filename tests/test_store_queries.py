@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from optimizer.clock import SystemClock
-from optimizer.control.budget import Outcome
+from optimizer.control.budget import Outcome, Priority
 from optimizer.control.energy import EnergyRow
 from optimizer.domain import Alternative, ChargerReading, ChargerStatus, Decision, Mode, Reason, SiteReading
 from optimizer.errors import InputError
+from optimizer.store.accounts import Accounts
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 from optimizer.store.queries import TABLES, day_energy, decision_at, export_parquet, last_status, read_frame
@@ -38,18 +39,20 @@ def path(tmp_path: Path) -> Path:
     store.charger_reading("car", CAR)
     store.decision(decision(0, Mode.GREEN), {"surplus_w": 2100.0}, {"max_power_w": 7360.0})
     store.decision(decision(10, Mode.STOP), {"surplus_w": 0.0})
-    store.add_energy(
+    store.account(
         [
             EnergyRow(T0, None, pv_kwh=1.0, missing_s=60.0),
             EnergyRow(T0, "car", ev_kwh=0.75, ev_solar_kwh=0.5, ev_grid_kwh=0.25, missing_s=30.0),
             EnergyRow(T0 + timedelta(days=1), None, pv_kwh=5.0),
-        ]
+        ],
+        {},
+        Accounts(T0, {}, {}),
     )
     store.session_started("car", T0)
     store.event("started", "the service started", version="0.1.0")
 
     async def call_and_override() -> None:
-        call_id = await store.ledger.reserve("pileCmd", "car", toward_safety=True)
+        call_id = await store.ledger.reserve("pileCmd", "car", Priority.SAFETY)
         await store.ledger.complete(call_id, Outcome.BANNED)
         await store.set_override("car", Mode.STOP, SystemClock().now() + timedelta(hours=1), "test")
 

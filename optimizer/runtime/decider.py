@@ -103,14 +103,14 @@ class Decider:
         return self._ruled(situation, self._propose(situation), self._inputs(view, situation, now_s))
 
     def _situation(self, view: ChargerView, now: datetime, now_s: float) -> Situation:
-        site, reading = self._world.site, view.reading
+        site = self._world.site
         return Situation(
             now=now,
             charger=view.spec,
             status=view.status,
             mode=view.mode if view.current is None else view.current,
             ev_w=view.ev_w,
-            session_kwh=None if reading is None else reading.session_kwh,
+            session_kwh=view.session_kwh,
             surplus_w=None if site.estimate is None else self._world.shares.of(view.spec.name),
             site=site.reading,
             data_age_s=site.age_s(now_s),

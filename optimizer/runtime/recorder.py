@@ -69,13 +69,18 @@ class Recorder:
         self._store.site_reading(reading)
 
     def charger(self, view: ChargerView, noticed: Noticed) -> None:
-        """Note a reading of a charger; a car that came or went begins or ends a session."""
+        """Note a reading of a charger; a car that came or went begins or ends a session.
+
+        What the counter tells of the time before belongs to a car that left, unless another came meanwhile.
+        """
         reading, name = view.reading, view.spec.name
         if reading is None:
             return
         self._store.charger_reading(name, reading)
-        self._fresh_cars[name] = ChargerSample(reading.ev_w, reading.session_kwh)
+        sample = ChargerSample(reading.ev_w, reading.session_kwh)
         if noticed.unplugged:
+            if not noticed.plugged_in:
+                self._fresh_cars[name] = sample
             self.drain(reading.received_at)
             self._store.session_ended(name, reading.received_at)
             self._sessions.pop(name, None)
@@ -83,6 +88,8 @@ class Recorder:
             goal = self._rules.goal_for(name, reading.received_at)
             self._store.session_started(name, reading.received_at, goal)
             self._sessions[name] = EnergyRow(reading.received_at, name)
+            self.drain(reading.received_at)
+        self._fresh_cars[name] = sample
 
     def cycle(self, now: datetime, now_s: float, decided: Sequence[Deliberation]) -> None:
         """Note the decisions and account for the time up to what is new; without news the powers hold on."""
@@ -124,8 +131,17 @@ class Recorder:
         for row in rows:
             if row.charger in self._sessions:
                 self._sessions[row.charger] = self._sessions[row.charger].plus(row)
-        bases_kwh: dict[str, float] = {}
-        self._store.account(rows, self._sessions, Accounts(self._meter.at, self._meter.accounts, bases_kwh))
+        accounts = Accounts(self._meter.at, self._meter.accounts, self._bases_kwh())
+        self._store.account(rows, self._sessions, accounts)
+
+    def _bases_kwh(self) -> dict[str, float]:
+        """Return what the counters had from before the cars that are there."""
+        presences = ((name, view.presence) for name, view in self._world.chargers.items())
+        return {
+            name: presence.base_kwh
+            for name, presence in presences
+            if presence is not None and presence.base_kwh is not None
+        }
 
     def _powers(self) -> SitePowers | None:
         """Return the house's powers if a new sample has been made sense of since the last call."""

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from optimizer.control.commands import resumed
 from optimizer.control.freshness import Freshness
+from optimizer.control.presence import Presence
+from optimizer.domain import ChargerStatus
 from optimizer.runtime.world import ChargerView, World
 from optimizer.store.commands import CommandState
 from optimizer.store.recovery import PastCommand, Recovered
@@ -25,8 +27,21 @@ def take_over(world: World, past: Recovered, now: datetime, now_s: float) -> Non
         reading = past.chargers.get(name)
         if reading is not None:
             view.mode, view.current = reading.mode, reading.mode
+        view.presence = _presence(name, past)
         commands = [command for command in past.commands if command.charger == name]
         _take_over_commands(view, commands, now, now_s)
+
+
+def _presence(name: str, past: Recovered) -> Presence | None:
+    """Return what the run before knew of the car: it was there if its session is open."""
+    account = None if past.accounts is None else past.accounts.chargers.get(name)
+    counter_kwh = None if account is None else account.counter_kwh
+    if name not in past.sessions:
+        return None if counter_kwh is None else Presence(ChargerStatus.AVAILABLE, counter_kwh)
+    reading = past.chargers.get(name)
+    status = ChargerStatus.PREPARING if reading is None else reading.status
+    base_kwh = None if past.accounts is None else past.accounts.bases_kwh.get(name)
+    return Presence(status if status.connected else ChargerStatus.PREPARING, counter_kwh, base_kwh)
 
 
 def _take_over_commands(

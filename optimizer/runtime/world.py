@@ -13,6 +13,7 @@ from optimizer.control.commands import Observed, Pursuit, is_foreign
 from optimizer.control.freshness import Freshness, observe
 from optimizer.control.guards import Override
 from optimizer.control.polling import Activity, Subject, Target, phase_s
+from optimizer.control.presence import Presence, follow
 from optimizer.control.sharing import NOBODY, Shares
 from optimizer.control.surplus import SurplusEstimate, estimate
 from optimizer.domain import ChargerReading, ChargerSpec, ChargerStatus, Decision, Mode, SiteReading
@@ -107,12 +108,14 @@ class Noticed:
 class ChargerView:
     """A charger: the last reading, what was decided and sent, and what its strategy remembers.
 
+    `reading` is completed with what is known where an answer left something out; `presence` tells of the car.
     `current` is the mode decided last, `awaited` the one sent last until a reading shows it, `accepted` the
     same once the cloud has taken it, `unsettled_at_s` when mode or status last moved or a command left.
     """
 
     spec: ChargerSpec
     reading: ChargerReading | None = None
+    presence: Presence | None = None
     read_at_s: float | None = None
     tried_at_s: float | None = None
     failures: int = 0
@@ -148,6 +151,11 @@ class ChargerView:
         return None if self.reading is None else self.reading.ev_w
 
     @property
+    def session_kwh(self) -> float | None:
+        """What the car that is plugged in has taken, as far as is known."""
+        return None if self.presence is None else self.presence.session_kwh
+
+    @property
     def observed(self) -> Observed | None:
         """The mode that was read last, with the time of the last reading."""
         if self.mode is None or self.read_at_s is None:
@@ -163,17 +171,19 @@ class ChargerView:
     def absorb(self, reading: ChargerReading, now_s: float) -> Noticed:
         """Take in a reading; a mode that nobody here has sent is the owner's hand."""
         before, before_mode = self.reading, self.mode
+        step = follow(self.presence, reading, now_s)
+        reading = _completed(reading, step.presence, before)
         mode = before_mode if reading.mode is None else reading.mode
         noticed = Noticed(
             mode_changed=mode is not before_mode,
             by_hand=mode is not None and is_foreign(mode, before_mode, self.awaited, self.sent, now_s),
-            plugged_in=reading.status.connected and not (before is not None and before.status.connected),
-            unplugged=before is not None and before.status.connected and not reading.status.connected,
+            plugged_in=step.came,
+            unplugged=step.left,
         )
         if before is not None and (noticed.mode_changed or reading.status is not before.status):
             self.unsettled_at_s = now_s
         self._remember_power(reading, now_s)
-        self.reading, self.mode = _completed(reading, before), mode
+        self.reading, self.presence, self.mode = reading, step.presence, mode
         if mode is self.awaited:
             self.awaited = None
         self.read_at_s = self.tried_at_s = now_s
@@ -189,9 +199,15 @@ class ChargerView:
         self.unsettled_at_s = now_s
 
     @property
+    def is_stranger(self) -> bool:
+        """Whether it was not read in this run, and the log tells neither of a command nor of it drawing."""
+        drew = self.mode is not None and self.mode.draws_from_grid
+        return self.read_at_s is None and not self.sent and not drew
+
+    @property
     def may_draw(self) -> bool:
         """Whether the charger may begin or change its power by itself at any moment."""
-        return self.connected and (self.mode is not Mode.STOP or (self.ev_w or 0.0) > 0.0)
+        return self.connected and (self.mode is not Mode.STOP or self.ev_w is None or self.ev_w > 0.0)
 
     def ev_range_w(self, since_s: float, now_s: float) -> tuple[float, float]:
         """Return the least and the most the car may have drawn at some instant since `since_s`."""
@@ -201,23 +217,33 @@ class ChargerView:
         is_old = self.may_draw and now_s - self.read_at_s > _SETTLING_S
         if is_old or (moved_s is not None and moved_s > self.read_at_s):
             return 0.0, self.spec.max_power_w
-        last_w = self.reading.ev_w or 0.0
+        last_w = self.reading.ev_w
+        if last_w is None:
+            return 0.0, self.spec.max_power_w if self.connected else 0.0
         if moved_s is None or moved_s < since_s - _SETTLING_S:
             return last_w, last_w
         lately_w = [power_w for at_s, power_w in self.powers_w if at_s >= since_s - _SETTLING_S]
         return min(lately_w, default=last_w), max(lately_w, default=last_w)
 
     def _remember_power(self, reading: ChargerReading, now_s: float) -> None:
-        self.powers_w.append((now_s, reading.ev_w or 0.0))
-        while self.powers_w[0][0] < now_s - _REMEMBERED_S:
+        if reading.ev_w is not None:
+            self.powers_w.append((now_s, reading.ev_w))
+        while self.powers_w and self.powers_w[0][0] < now_s - _REMEMBERED_S:
             self.powers_w.popleft()
 
 
-def _completed(reading: ChargerReading, before: ChargerReading | None) -> ChargerReading:
-    """Return the reading; a session's energy that this answer left out is still what it was."""
-    if reading.session_kwh is None and before is not None and reading.status.connected:
-        return replace(reading, session_kwh=before.session_kwh)
-    return reading
+def _completed(reading: ChargerReading, presence: Presence, before: ChargerReading | None) -> ChargerReading:
+    """Return the reading with what is known of the car where the answer itself left it out.
+
+    A power that was left out is 0 where the answer says that nothing flows; otherwise it stays unknown, for
+    what flowed a minute ago is no measurement.
+    """
+    session_kwh, ev_w = reading.session_kwh, reading.ev_w
+    if session_kwh is None and before is not None and presence.status.connected:
+        session_kwh = before.session_kwh
+    if ev_w is None and reading.status.tells_of_car and not reading.status.draws:
+        ev_w = 0.0
+    return replace(reading, status=presence.status, session_kwh=session_kwh, ev_w=ev_w)
 
 
 class World:

@@ -59,12 +59,16 @@ def keeps_site_reading(last: SiteReading | None, reading: SiteReading) -> bool:
 
 def keeps_charger_reading(last: ChargerReading | None, reading: ChargerReading) -> bool:
     """Tell whether a reading is written: mode, status or power changed, a session began, or it is time."""
-    if last is None or (last.mode, last.status_code) != (reading.mode, reading.status_code):
+    if last is None or _state(last) != _state(reading):
         return True
     if _stepped(last.ev_w, reading.ev_w) or (last.session_kwh or 0.0) > (reading.session_kwh or 0.0):
         return True
     connected = reading.status.connected
     return CHARGER_READINGS.due(last.received_at, reading.received_at, connected=connected)
+
+
+def _state(reading: ChargerReading) -> tuple[object, ...]:
+    return reading.mode, reading.status, reading.status_code
 
 
 def _stepped(before_w: float | None, after_w: float | None) -> bool:
