@@ -110,7 +110,7 @@ def draw(seed: int, days: float, token: str) -> Plan:
         virtual,
         {name: tuple(_visits(rng, virtual.start, days)) for name in names},
         _values(rng, virtual),
-        random_schedule(rng, 0.0, span_s, serials),
+        (*random_schedule(rng, 0.0, span_s, serials), *_blindness(rng, span_s)),
         tuple(_breaks(rng, span_s)),
         tuple(
             Shift(at_s, timedelta(seconds=rng.uniform(-3600.0, 3600.0))) for at_s in _moments(rng, 2, span_s)
@@ -124,9 +124,20 @@ def _moments(rng: random.Random, most: int, span_s: float) -> list[float]:
     return sorted(rng.uniform(600.0, span_s - 3600.0) for _ in range(rng.randint(0, most)))
 
 
+def _blindness(rng: random.Random, span_s: float) -> Iterator[Fault]:
+    """Yield times without news of the house: what the promise about old data is made for."""
+    for at_s in _moments(rng, 3, span_s):
+        kind = rng.choice((FaultKind.INVERTER_FROZEN, FaultKind.INVERTER_OFFLINE))
+        yield Fault(kind, at_s, rng.uniform(600.0, 3600.0))
+
+
 def _breaks(rng: random.Random, span_s: float) -> Iterator[Break]:
+    """Yield ends of the service: now and then, and at times one after the other."""
+    moments = _moments(rng, 4, span_s)
+    if moments and rng.random() < 0.4:
+        moments += [moments[-1] + rng.uniform(5.0, 40.0) * number for number in range(1, 7)]
     free_s = 0.0
-    for at_s in _moments(rng, 4, span_s):
+    for at_s in sorted(moments):
         if at_s >= free_s:
             ends = rng.choice((End.KILL, End.KILL, End.STOP))
             down_s = rng.choice((1.0, 5.0, rng.uniform(1.0, 300.0)))
@@ -225,7 +236,7 @@ def _battery(rng: random.Random, limits: BatteryLimits | None) -> dict[str, floa
 
 def _strategy(rng: random.Random) -> dict[str, Any]:
     kinds: tuple[Callable[[], dict[str, Any]], ...] = (
-        lambda: {"name": "fixed", "fixed": {"mode": rng.choice(("fast", "eco", "green"))}},
+        lambda: {"name": "fixed", "fixed": {"mode": rng.choice(("fast", "fast", "eco", "green"))}},
         lambda: {"name": "threshold"},
         lambda: {
             "name": "threshold",
