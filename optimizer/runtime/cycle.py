@@ -105,7 +105,7 @@ class Cycle:
         if self.pulse.cycles == 0:
             # A stop right after the start: what a run before left drawing is not known yet.
             await self._parts.owner.refresh(self._clock.now(), self._clock.monotonic_s())
-            await self._parts.reader.read_due()
+            await self._parts.reader.read_unseen_chargers()
         resting, order = self._rules.guard.resting_mode, self._parts.decider.by_order
         while views := self._restless(resting):
             now = self._clock.now()

@@ -74,6 +74,13 @@ class Reader:
                 break
         self._world.estimate_surplus(self._clock.monotonic_s())
 
+    async def read_unseen_chargers(self) -> None:
+        """Read the chargers that were not read yet, before anything else uses the calls that are left."""
+        for target in self._world.targets():
+            unseen = target.subject is Subject.CHARGER and target.last_read_s is None
+            if unseen and not await self._read(target):
+                break
+
     async def _read(self, target: Target) -> bool:
         """Read one thing; return whether another call makes sense now."""
         try:

@@ -138,12 +138,14 @@ class ChargerView:
     @property
     def connected(self) -> bool:
         """Whether a car is plugged in, as far as is known."""
-        return self.reading is not None and self.reading.status.connected
+        return self.status is not None and self.status.connected
 
     @property
     def status(self) -> ChargerStatus | None:
-        """The last known status."""
-        return None if self.reading is None else self.reading.status
+        """The last known status; until it is read for the first time, that of the run before."""
+        if self.reading is not None:
+            return self.reading.status
+        return None if self.presence is None else self.presence.status
 
     @property
     def ev_w(self) -> float | None:
