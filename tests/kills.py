@@ -14,17 +14,16 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import TimeoutExpired
 from typing import Any
 
 from fake_guide_server import Heard, guide_server
 from guide_home import FAST, STOP, GuideHome
 from sunmode_process import Running, Site, pause, site_of
 
-LAST_STOP_S = 10.0
+PATIENCE_S = 10.0
 SAME_AGAIN_S = 85.0
 """A command that is not confirmed is sent again after 90 s, and not earlier because of a restart."""
 _OFTEN = (
@@ -42,15 +41,17 @@ class Witness:
     ends: Counter[int] = field(default_factory=Counter)
     checks: Counter[int] = field(default_factory=Counter)
     kills: int = 0
+    last_code: int | None = None
 
     def verify(self) -> None:
         """Compare what the server heard with what the log says, and both with the promises."""
         assert self.home.most_in_a_minute() <= 9
-        assert set(self.ends) <= {0, 75, -signal.SIGKILL, -signal.SIGTERM}, (
-            self.ends
-        )  # the last: while it imports
+        told = (self.site.folder / "stderr.log").read_text()
+        # SIGTERM: while it was still importing; 1: it told that it could not bring the charger to rest.
+        assert set(self.ends) <= {0, 1, 75, -signal.SIGKILL, -signal.SIGTERM}, self.ends
+        assert self.ends[1] <= told.count("may go on drawing from the grid")
+        assert "Traceback" not in told
         assert set(self.checks) <= {0, 1}, self.checks
-        assert "Traceback" not in (self.site.folder / "stderr.log").read_text()
         with closing(sqlite3.connect(self.site.database)) as conn:
             assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         self._verify_calls()
@@ -60,9 +61,11 @@ class Witness:
         """Each call that was heard has a row of its own; a row that was not heard was cut off by a kill."""
         rows = self.site.rows("SELECT endpoint, reserved_s, completed_s, outcome FROM call ORDER BY id")
         shift_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.perf_counter()
-        unheard = list(rows)
+        unheard = rows[::-1]  # where two rows would do, the later one is meant: the former was cut off
         for call in self.home.calls():
-            unheard.remove(next(row for row in unheard if _tells(row, call, shift_s)))
+            row = next((row for row in unheard if _tells(row, call, shift_s)), None)
+            assert row is not None, f"no row tells of {call.path} at {call.at_s + shift_s:.3f} s: {rows}"
+            unheard.remove(row)
         assert all(row[3] in (None, "not_sent") for row in unheard), unheard
         assert len(unheard) <= self.kills
 
@@ -75,7 +78,8 @@ class Witness:
         heard = list(zip(self.home.modes(), self.home.calls("pileCmd"), strict=True))
         for (mode, call), (next_mode, next_call) in itertools.pairwise(heard):
             assert mode != next_mode or next_call.at_s - call.at_s > SAME_AGAIN_S
-        assert self.home.settled() == STOP, "the last clean stop left it resting"
+        assert self.last_code in (0, 1)
+        assert (self.home.settled() == STOP) >= (self.last_code == 0), "a clean stop leaves it resting"
 
 
 def _tells(row: tuple[Any, ...], call: Heard, shift_s: float) -> bool:
@@ -119,23 +123,21 @@ def _followed(run: Running, witness: Witness, processes: ExitStack, rng: random.
         if choice < 0.5:
             return run
         run.process.send_signal(signal.SIGTERM if choice > 0.9 else signal.SIGKILL)
-        code = run.process.wait(LAST_STOP_S)
+        code = run.process.wait(PATIENCE_S)
         witness.kills += code == -signal.SIGKILL
     witness.ends[code] += 1
     return _started(witness, processes)
 
 
 def _end(pair: list[Running], witness: Witness) -> None:
-    """Stop both; one of them served, or has just begun to."""
-    last = next((run for run in pair if run.process.poll() is None), None)
+    """Stop both, and run once more to an end that is certain to be that of a service."""
     for run in pair:
-        run.process.send_signal(signal.SIGTERM)
-        with suppress(TimeoutExpired):
-            witness.ends[run.process.wait(LAST_STOP_S)] += 1
-    if last is None or last.process.returncode != 0:
-        with witness.site.running() as run:
-            run.until_said("started")
-            run.stop()
+        run.stop()
+        witness.ends[run.process.returncode] += 1
+    with witness.site.running() as last:
+        last.until_said('"event": "started"')
+        last.stop()
+        witness.last_code = last.process.returncode
 
 
 def _check_now_and_then(witness: Witness, over: threading.Event, rng: random.Random) -> None:

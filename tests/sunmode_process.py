@@ -89,10 +89,12 @@ class Running:
 
     process: subprocess.Popen[bytes]
     log: Path
+    begin: int
 
     @property
     def said(self) -> str:
-        return self.log.read_text()
+        """What was said since it was started."""
+        return self.log.read_bytes()[self.begin :].decode()
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -159,6 +161,7 @@ class Site:
         """Run a command in the background; it is killed at the end if it still runs."""
         log = self.folder / "stderr.log"
         with log.open("ab") as sink:
+            begin = sink.tell()
             process = subprocess.Popen(
                 [str(SUNMODE), *(args or ("run",))],
                 cwd=self.folder,
@@ -167,7 +170,7 @@ class Site:
                 stderr=sink,
             )
         try:
-            yield Running(process, log)
+            yield Running(process, log, begin)
         finally:
             process.kill()
             process.wait(5)

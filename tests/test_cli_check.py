@@ -103,7 +103,7 @@ def test_checks_in_a_row_stay_within_the_budget_and_say_when_to_come_back(
     assert last.code == 1
     assert "calls are held back" in last.out
     assert "check again in" in last.out
-    assert len(home.calls()) == 7, "9 less the two that are kept for moves toward safety"
+    assert len(home.calls()) == 6, "9 less what is kept for commands"
 
 
 @pytest.mark.parametrize("path", ["folder", "config.toml/sunmode.db", "/proc/sunmode.db"])

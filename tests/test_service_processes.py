@@ -21,7 +21,7 @@ import pytest
 from command_line import call
 from conftest import leaks
 from fake_guide_server import Reply, guide_server
-from guide_home import AVAILABLE, ECO, FAST, GARAGE, GREEN, STOP, GuideHome, Pile
+from guide_home import ECO, FAST, GARAGE, GREEN, STOP, GuideHome, Pile
 from sunmode_process import Ended, Running, Site, eventually, free_port, pause, site_of
 
 OFTEN = ("charger_active_s = 60, charger_idle_s = 60", "charger_active_s = 3, charger_idle_s = 3")
@@ -76,7 +76,7 @@ def live(home: GuideHome, folder: Path) -> Life:
 
 
 def test_a_configuration_alone_is_enough_for_a_whole_life(tmp_path: Path, token: str) -> None:
-    with guide_server(GuideHome(token=token, telemetry_s=8.0)) as home:
+    with guide_server(GuideHome(token=token, telemetry_s=10.0)) as home:
         assert isinstance(home, GuideHome)
         life = live(home, tmp_path)
     the_charger_was_brought_into_its_mode(life)
@@ -250,22 +250,20 @@ def test_dry_run_decides_and_sends_nothing(home: GuideHome, tmp_path: Path) -> N
     assert (FAST,) in site.rows("SELECT mode FROM decision")
 
 
-@pytest.mark.parametrize("obeyed", [True, False])
 def test_a_command_cut_off_by_a_kill_is_neither_repeated_nor_forgotten(
-    home: GuideHome, tmp_path: Path, obeyed: bool
+    home: GuideHome, tmp_path: Path
 ) -> None:
-    home.slow_commands_s, home.lost_commands = 5.0, 0 if obeyed else 1
+    home.slow_commands_s = 5.0
     site = site_of(home, tmp_path, ("cycle_s = 1", 'cycle_s = 1\nstop_mode = "keep"'))
     with site.running() as run:
         eventually(lambda: home.modes() == [FAST], 20, "FAST")
         run.kill()
     assert site.rows("SELECT state FROM command") == [("sent",)]
+    with closing(sqlite3.connect(site.database)) as conn:
+        assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     home.slow_commands_s = 0.0
-    before = len(home.calls("getPileInfo"))
     with site.running() as run:
-        eventually(lambda: len(home.calls("getPileInfo")) > before, 10, "the charger is read first")
-        state = "confirmed" if obeyed else "unknown"
-        eventually(lambda: site.rows("SELECT state FROM command") == [(state,)], 10, state)
+        eventually(lambda: site.rows("SELECT state FROM command") == [("confirmed",)], 15, "the read-back")
         pause(2.0)
         run.stop()
     assert home.modes() == [FAST]
@@ -381,23 +379,3 @@ def test_a_token_file_and_a_credential_are_as_good_as_the_environment(
     (tmp_path / "credentials-token" / "solax__token").write_text(home.token)
     assert site.run("run", "--once").code == 0
     assert len(home.calls()) == 4
-
-
-def test_no_car_no_command(home: GuideHome, tmp_path: Path) -> None:
-    home.piles[GARAGE] = Pile(connected=False)
-    site = site_of(home, tmp_path)
-    with site.running() as run:
-        eventually(lambda: site.rows("SELECT 1 FROM site_reading WHERE id = 2"), 20, "fresh data")
-        pause(1.5)
-        run.stop()
-    assert home.modes() == []
-    assert site.rows("SELECT status FROM charger_reading") == [(AVAILABLE,)]
-
-
-def test_the_log_is_a_whole_database_after_a_kill(home: GuideHome, tmp_path: Path) -> None:
-    site = site_of(home, tmp_path)
-    with site.running() as run:
-        eventually(lambda: FAST in home.modes(), 20, "FAST")
-        run.kill()
-    with closing(sqlite3.connect(site.database)) as conn:
-        assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
