@@ -15,7 +15,7 @@ import structlog
 
 from optimizer.clock import Clock, SystemClock
 from optimizer.config import Settings
-from optimizer.control.budget import Limits
+from optimizer.control.budget import Limits, Priority
 from optimizer.control.guards import GuardPolicy
 from optimizer.control.polling import PollPolicy
 from optimizer.errors import Unavailable
@@ -33,6 +33,7 @@ from optimizer.runtime.takeover import take_over
 from optimizer.runtime.world import World
 from optimizer.solax.client import SolaxClient
 from optimizer.solax.transport import open_http
+from optimizer.store.commands import Callback
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 from optimizer.store.recovery import NOTHING, Recovered
@@ -47,6 +48,7 @@ GRACE_S = 1.0
 STOP_S = 3.0
 """How long a clean stop may then spend on bringing the chargers to rest."""
 
+_DEVICE_ANSWER = 2
 _CALLS_KEPT = timedelta(days=35)
 
 _log = structlog.stdlib.get_logger("sunmode.service")
@@ -93,6 +95,7 @@ def rules_from(settings: Settings, *, dry_run: bool = False) -> Rules:
         goal_for=settings.goal_for,
         cycle_s=control.cycle_s,
         override_hold_s=control.override_hold_s,
+        reads_per_minute=limits_from(settings).minute_capacity(Priority.READ),
         dry_run=dry_run,
     )
 
@@ -239,6 +242,7 @@ class Service:
             callback_url=callback_url,
             call_timeout_s=settings.solax.call_timeout_s,
             status_map=settings.solax.status_map,
+            cars_w=sum(spec.max_power_w for spec in self.rules.chargers),
         )
         self._stack.push_async_callback(client.aclose)
         return client
@@ -268,7 +272,7 @@ class Service:
             reader=Reader(self.client, world, rules, owner, recorder, clock),
             owner=owner,
             decider=Decider(world, rules, self.strategy, self._strategy_failed),
-            commander=Commander(self.client, world, self.store, recorder, clock),
+            commander=Commander(self.client, world, self.store, recorder, clock, rules.readable_s),
             recorder=recorder,
         )
         self._recorder, self._commander = recorder, parts.commander
@@ -300,16 +304,7 @@ class Service:
 
     async def _note_callback(self, event: CallbackEvent) -> None:
         try:
-            chargers = await self.store.callback(
-                event.task_id,
-                f"callback_{event.kind}",
-                success=event.success,
-                code=event.code,
-                serial=event.serial,
-                failed=event.serials_failed,
-                timed_out=event.serials_timed_out,
-                text=event.text,
-            )
+            chargers = await self.store.callback(_logged(event))
         except StoreUnavailable as error:
             _log.warning("a callback could not be looked up", error=str(error))
             return
@@ -327,3 +322,17 @@ class Service:
     def _job_failed(self, job: str, error: BaseException) -> None:
         _log.error("a calendar job failed", job=job, error=repr(error))
         self.store.event("job_failed", f"the job {job} failed: {type(error).__name__}", level="error")
+
+
+def _logged(event: CallbackEvent) -> Callback:
+    """Return the callback as the log keeps it; kind 2 is a device's own answer, code 0 means done."""
+    detail = {
+        "success": event.success,
+        "code": event.code,
+        "failed": event.serials_failed,
+        "timed_out": event.serials_timed_out,
+        "text": event.text,
+    }
+    done = event.kind == _DEVICE_ANSWER and event.success is not False and event.code == 0
+    serial = event.serial if event.kind == _DEVICE_ANSWER else None
+    return Callback(event.task_id, f"callback_{event.kind}", detail, serial, acknowledges=done)

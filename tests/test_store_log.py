@@ -31,7 +31,7 @@ from optimizer.domain import (
     SiteReading,
 )
 from optimizer.store.accounts import Accounts
-from optimizer.store.commands import CommandState, Intent, StaleIntent
+from optimizer.store.commands import Callback, CommandState, Intent, StaleIntent
 from optimizer.store.instants import from_text, to_json, to_text
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
@@ -245,10 +245,10 @@ def test_a_command_is_followed_from_its_intent_to_its_end(path: Path) -> None:
             await clock.sleep(5)
             await store.mark(ids, CommandState.SENT)
             await store.mark(ids, CommandState.ACCEPTED, task_id="T1", detail={"code": 0})
-            assert await store.callback("T1", "callback_2", code="1") == ("west", "east")
-            assert await store.callback("T1", "callback_2", code="1") == (), "a repeated callback is no news"
-            assert await store.callback("T9", "callback_2", code="1") == (), "nor is an unknown task"
-            await store.mark(ids, CommandState.ACKNOWLEDGED)
+            issued = Callback("T1", "callback_1", {"code": 0})
+            assert await store.callback(issued) == ("west", "east")
+            assert await store.callback(issued) == (), "a repeated callback is no news"
+            assert await store.callback(replace(issued, task_id="T9")) == (), "nor is an unknown task"
             await store.mark(ids[:1], CommandState.CONFIRMED)
             await store.mark(ids, CommandState.SUPERSEDED)
 
@@ -258,7 +258,25 @@ def test_a_command_is_followed_from_its_intent_to_its_end(path: Path) -> None:
         ("east", "superseded", "2026-06-01T12:00:05.000Z", "T1"),
     ]
     kinds = "SELECT group_concat(kind) FROM command_event WHERE command_id = 1"
-    assert query(path, kinds) == [("intent,sent,accepted,callback_2,acknowledged,confirmed,superseded",)]
+    assert query(path, kinds) == [("intent,sent,accepted,callback_1,confirmed,superseded",)]
+
+
+def test_a_device_that_says_it_is_done_acknowledges_its_own_command_and_no_end(path: Path) -> None:
+    done = Callback("T1", "callback_2", {"code": 0}, serial="east-serial", acknowledges=True)
+
+    async def main() -> None:
+        with opened(path, HandClock()) as store:
+            ids = await store.intend(
+                [replace(intent(name=name), serial=f"{name}-serial") for name in ("west", "east")]
+            )
+            await store.mark(ids, CommandState.SENT)
+            await store.mark(ids, CommandState.ACCEPTED, task_id="T1")
+            assert await store.callback(done) == ("east",)
+            await store.mark(ids[:1], CommandState.CONFIRMED)
+            await store.callback(replace(done, serial="west-serial"))
+
+    asyncio.run(main())
+    assert query(path, "SELECT state FROM command ORDER BY id") == [("confirmed",), ("acknowledged",)]
 
 
 def test_an_intent_is_not_sent_late_nor_twice_nor_after_a_reboot(path: Path) -> None:

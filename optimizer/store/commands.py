@@ -38,9 +38,13 @@ class CommandState(StrEnum):
     SUPERSEDED = "superseded"
 
 
-OPEN_STATES = (CommandState.INTENT, CommandState.SENT, CommandState.ACCEPTED)
+OPEN_STATES = (CommandState.INTENT, CommandState.SENT, CommandState.ACCEPTED, CommandState.ACKNOWLEDGED)
 """States that a restart turns into `unknown`."""
 
+OPEN_LIST = ",".join(f"'{state.value}'" for state in OPEN_STATES)
+"""The same, for SQL."""
+
+_ACKNOWLEDGE = "UPDATE command SET state = 'acknowledged' WHERE id = ? AND state IN ('sent', 'accepted')"
 _ENDS = frozenset({CommandState.CONFIRMED, CommandState.SUPERSEDED})
 _NEVER_LEFT = frozenset({CommandState.INTENT})
 
@@ -114,17 +118,30 @@ def mark(
         _append(conn, command_id, now.at, state.value, detail)
 
 
-def add_callback(
-    conn: sqlite3.Connection, task_id: str, kind: str, detail: Mapping[str, object], at: datetime
-) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What the cloud says about a task: of one device (`serial`) or of all.
+
+    With `acknowledges` the device says that it has done it: a hint that only a read-back makes true.
+    """
+
+    task_id: str
+    kind: str
+    detail: Mapping[str, object]
+    serial: str | None = None
+    acknowledges: bool = False
+
+
+def add_callback(conn: sqlite3.Connection, callback: Callback, at: datetime) -> tuple[str, ...]:
     """Append a callback to the commands of its task; return their chargers, or nobody.
 
     An unknown task and a repeated callback change nothing and return nobody.
     """
-    told = to_json(detail)
+    told, kind = to_json(callback.detail), callback.kind
     chargers = []
     rows = conn.execute(
-        "SELECT id, charger FROM command WHERE task_id = ? ORDER BY id", (task_id,)
+        "SELECT id, charger FROM command WHERE task_id = ?1 AND (?2 IS NULL OR serial = ?2) ORDER BY id",
+        (callback.task_id, callback.serial),
     ).fetchall()
     for command_id, charger in rows:
         known = conn.execute(
@@ -132,8 +149,10 @@ def add_callback(
             (command_id, kind, told),
         ).fetchone()
         if known is None:
-            _append(conn, command_id, at, kind, detail)
+            _append(conn, command_id, at, kind, callback.detail)
             chargers.append(str(charger))
+            if callback.acknowledges:
+                conn.execute(_ACKNOWLEDGE, (command_id,))
     return tuple(dict.fromkeys(chargers))
 
 

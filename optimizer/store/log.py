@@ -25,7 +25,14 @@ from optimizer.control.energy import EnergyRow
 from optimizer.domain import ChargerReading, Decision, Forecast, Goal, Mode, SiteReading
 from optimizer.store import rows
 from optimizer.store.accounts import Accounts, write_accounts
-from optimizer.store.commands import CommandState, Intent, add_callback, insert_intents, mark
+from optimizer.store.commands import (
+    Callback,
+    CommandState,
+    Intent,
+    add_callback,
+    insert_intents,
+    mark,
+)
 from optimizer.store.database import FileId, copy_to, file_id
 from optimizer.store.instants import to_text
 from optimizer.store.ledger import Instant, Ledger, hold_after_loss
@@ -249,7 +256,7 @@ class Store:
                 raise
             self._journal.post(write, vital=True)
 
-    async def callback(self, task_id: str, kind: str, **detail: object) -> tuple[str, ...]:
+    async def callback(self, callback: Callback) -> tuple[str, ...]:
         """Append a callback to its commands; return the chargers to read, none if unknown or repeated.
 
         Raises:
@@ -257,7 +264,7 @@ class Store:
 
         """
         at = self._clock.now()
-        return await self._journal.call(lambda conn: add_callback(conn, task_id, kind, detail, at))
+        return await self._journal.call(lambda conn: add_callback(conn, callback, at))
 
     async def recover(self) -> Recovered:
         """Take over from the run before, once, before the first cycle.
@@ -366,7 +373,9 @@ def _stamp_known(conn: sqlite3.Connection, stamp: str | None) -> bool:
 
 
 def _prune_step(conn: sqlite3.Connection, *, table: str, column: str, end: datetime) -> int:
-    open_ones = " AND state NOT IN ('intent', 'sent', 'accepted')" if table == "command" else ""
+    open_ones = (
+        " AND state NOT IN ('intent', 'sent', 'accepted', 'acknowledged')" if table == "command" else ""
+    )
     keys = "provider, issued, slot" if table == "forecast" else "id"
     return conn.execute(
         f"DELETE FROM {table} WHERE ({keys}) IN"  # noqa: S608 - the names stand above

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from optimizer.domain import ChargerReading, ChargerStatus, Mode, SiteReading
 from optimizer.store.accounts import Accounts, read_accounts
-from optimizer.store.commands import OPEN_STATES, CommandState, mark
+from optimizer.store.commands import OPEN_LIST, CommandState, mark
 from optimizer.store.instants import from_text, optional_instant, to_text
 from optimizer.store.ledger import Instant
 from optimizer.store.overrides import Override, read_overrides
@@ -83,8 +83,7 @@ NOTHING = Recovered(
 
 def recover(conn: sqlite3.Connection, now: Instant, watched_s: float = 420.0) -> Recovered:
     """Turn what was under way into `unknown` and gather the rest, once, at the start."""
-    states = ",".join(f"'{state.value}'" for state in OPEN_STATES)
-    interrupted = _commands(conn, f"state IN ({states})", ())
+    interrupted = _commands(conn, f"state IN ({OPEN_LIST})", ())
     mark(conn, [command.id for command in interrupted], CommandState.UNKNOWN, now, None, None)
     return Recovered(
         interrupted=interrupted,

@@ -78,7 +78,8 @@ _COMMANDS = (
         boot_id TEXT NOT NULL, intended_s REAL NOT NULL, intended_at TEXT NOT NULL,
         sent_at TEXT
     ) STRICT""",
-    "CREATE INDEX command_open ON command (state) WHERE state IN ('intent', 'sent', 'accepted')",
+    """CREATE INDEX command_open ON command (state)
+        WHERE state IN ('intent', 'sent', 'accepted', 'acknowledged')""",
     "CREATE INDEX command_task ON command (task_id) WHERE task_id IS NOT NULL",
     """CREATE TABLE command_event (
         id INTEGER PRIMARY KEY,
