@@ -373,9 +373,7 @@ def _stamp_known(conn: sqlite3.Connection, stamp: str | None) -> bool:
 
 
 def _prune_step(conn: sqlite3.Connection, *, table: str, column: str, end: datetime) -> int:
-    open_ones = (
-        " AND state NOT IN ('intent', 'sent', 'accepted', 'acknowledged')" if table == "command" else ""
-    )
+    open_ones = f" AND state NOT IN ({OPEN_LIST})" if table == "command" else ""
     keys = "provider, issued, slot" if table == "forecast" else "id"
     return conn.execute(
         f"DELETE FROM {table} WHERE ({keys}) IN"  # noqa: S608 - the names stand above
