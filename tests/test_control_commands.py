@@ -71,6 +71,12 @@ def test_a_charger_not_read_for_ten_minutes_is_only_sent_moves_toward_safety(
     assert next_step(None, desired, Observed(observed, 0.0), 601.0).kind is kind
 
 
+def test_where_a_round_of_reading_takes_long_a_rise_may_go_by_an_older_reading() -> None:
+    seen = Observed(STOP, 0.0)
+    assert next_step(None, GREEN, seen, 1500.0, readable_s=1500.0).kind is Kind.SEND
+    assert next_step(None, GREEN, seen, 1501.0, readable_s=1500.0).kind is Kind.WAIT
+
+
 def test_another_wish_starts_anew_at_once() -> None:
     _, pursuit = _life(GREEN, STOP, 100)
     step = next_step(pursuit, FAST, Observed(STOP, 100.0), 100.0)

@@ -3,7 +3,7 @@
 A command is absolute ("be in GREEN"), so a repeated one does no harm.  Only a reading made after the sending
 confirms it: the cloud's "accepted" and the callbacks are hearsay, and a transition takes 50 to 80 s.
 
-- stale: a charger not read for 10 min is sent nothing but moves toward safety
+- stale: a charger not read for 10 min (or two rounds of a long list) is sent nothing but moves toward safety
 - safe state: what was sent last; the lease ends a mode that draws from the grid by wanting another
 - who retries: this machine, 90 s, 3 min and 6 min after the first sending, then every 150 s
 - giving up: never, but it raises one alarm 90 s after the fourth sending
@@ -26,7 +26,7 @@ _RETRY_S = 150.0
 _ALARM_AFTER_S = 450.0
 _SAME_MODE_GAP_S = 5.0
 _SETTLED_S = 120.0
-_UNREADABLE_S = 600.0
+UNREADABLE_S = 600.0
 _ECHO_S = 300.0
 
 
@@ -89,14 +89,23 @@ def resumed(wanted: Mode, first_sent_s: float, sent_at_s: float, attempts: int) 
     )
 
 
-def next_step(pursuit: Pursuit | None, desired: Mode, observed: Observed | None, now_s: float) -> Step:
-    """Return the next step toward `desired`; `observed` is None while the charger was never read."""
+def next_step(
+    pursuit: Pursuit | None,
+    desired: Mode,
+    observed: Observed | None,
+    now_s: float,
+    readable_s: float = UNREADABLE_S,
+) -> Step:
+    """Return the next step toward `desired`; `observed` is None while the charger was never read.
+
+    `readable_s` is how old a reading may be for a move that draws more.
+    """
     if _arrived(pursuit, desired, observed):
         pursued = pursuit is not None and pursuit.wanted is desired and pursuit.attempts > 0
         return Step(Kind.CONFIRMED if pursued else Kind.NOTHING, None)
     if pursuit is None or pursuit.wanted is not desired:
         pursuit = _begun(pursuit, desired, observed, now_s)
-    return _pushed(pursuit, observed, now_s)
+    return _pushed(pursuit, observed, now_s, readable_s)
 
 
 def _arrived(pursuit: Pursuit | None, desired: Mode, observed: Observed | None) -> bool:
@@ -124,7 +133,7 @@ def _is_safer(desired: Mode, observed: Observed | None, on_its_way: Mode | None)
     return desired.draw_rank < max(observed.mode.draw_rank, coming.draw_rank)
 
 
-def _pushed(pursuit: Pursuit, observed: Observed | None, now_s: float) -> Step:
+def _pushed(pursuit: Pursuit, observed: Observed | None, now_s: float, readable_s: float) -> Step:
     """Send, wait or raise the alarm for a mode that is not confirmed."""
     if (
         pursuit.first_sent_s is not None
@@ -132,7 +141,7 @@ def _pushed(pursuit: Pursuit, observed: Observed | None, now_s: float) -> Step:
         and now_s >= pursuit.first_sent_s + _ALARM_AFTER_S
     ):
         return Step(Kind.ALARM, replace(pursuit, alarmed=True))
-    if now_s < _due_s(pursuit) or not _readable(pursuit, observed, now_s):
+    if now_s < _due_s(pursuit) or not _readable(pursuit, observed, now_s, readable_s):
         return Step(Kind.WAIT, pursuit)
     sent = replace(
         pursuit,
@@ -156,11 +165,11 @@ def _due_s(pursuit: Pursuit) -> float:
     return pursuit.sent_at_s + _RETRY_S
 
 
-def _readable(pursuit: Pursuit, observed: Observed | None, now_s: float) -> bool:
+def _readable(pursuit: Pursuit, observed: Observed | None, now_s: float, readable_s: float) -> bool:
     """Tell whether the charger may be sent to: it was read lately, or it is for safety and reading fails."""
-    if observed is not None and now_s - observed.at_s <= _UNREADABLE_S:
+    if observed is not None and now_s - observed.at_s <= readable_s:
         return True
-    return pursuit.toward_safety and (observed is not None or now_s - pursuit.since_s > _UNREADABLE_S)
+    return pursuit.toward_safety and (observed is not None or now_s - pursuit.since_s > UNREADABLE_S)
 
 
 def is_foreign(

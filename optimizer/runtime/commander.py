@@ -1,6 +1,7 @@
 """Brings chargers into their decided modes: intent, sending, read-back; one call carries all of one mode.
 
-- stale: an intent is committed before anything leaves, and dies unsent after 60 s
+- stale: an intent is committed before anything leaves, and dies unsent after 60 s; one without a slot is not
+  begun
 - safe state: while the log cannot be written, only moves toward safety are sent
 - who retries: the command machine, at 90 s, 3 min, 6 min and so on, each time as a new intent
 - giving up: never; one alarm says that a charger does not obey, one event that it does again
@@ -16,6 +17,7 @@ from typing import Protocol
 import structlog
 
 from optimizer.clock import Clock
+from optimizer.control.budget import Priority
 from optimizer.control.commands import Kind, Pursuit, next_step
 from optimizer.domain import Decision, Mode
 from optimizer.errors import CloudError, RateLimited, Refused
@@ -57,12 +59,21 @@ class _Order:
 class Commander:
     """Pursues the decided modes; `dry_run` looks and sends nothing."""
 
-    def __init__(self, hands: Hands, world: World, store: Store, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self,
+        hands: Hands,
+        world: World,
+        store: Store,
+        recorder: Recorder,
+        clock: Clock,
+        readable_s: float,
+    ) -> None:
         self._hands = hands
         self._world = world
         self._store = store
         self._recorder = recorder
         self._clock = clock
+        self._readable_s = readable_s
         self._open: defaultdict[str, dict[int, Mode]] = defaultdict(dict)
 
     def take_over(self, interrupted: Iterable[PastCommand]) -> None:
@@ -71,20 +82,26 @@ class Commander:
             self._open[command.charger][command.id] = command.mode
 
     async def pursue(self, decisions: Sequence[Decision]) -> None:
-        """Take the next step toward each decision; what must be sent goes out in as few calls as can be."""
-        calls: defaultdict[tuple[bool, Mode], list[_Order]] = defaultdict(list)
+        """Take the next step toward each decision; what must be sent goes out in as few calls as can be.
+
+        What the cloud refused to show goes in a call of its own, for it may have a whole call refused.
+        """
+        calls: defaultdict[tuple[bool, bool, Mode], list[_Order]] = defaultdict(list)
         for decision in decisions:
             order = await self._step(decision)
             if order is not None:
-                calls[not order.pursuit.toward_safety, decision.mode].append(order)
-        for (_, mode), orders in sorted(calls.items(), key=lambda call: call[0]):
+                calls[not order.pursuit.toward_safety, order.view.refused, decision.mode].append(order)
+        for (_, _, mode), orders in sorted(calls.items(), key=lambda call: call[0]):
             by_serial = {order.view.spec.serial: order for order in orders}
             for serials in in_batches(tuple(by_serial)):
                 await self._send(mode, [by_serial[serial] for serial in serials])
 
     async def _step(self, decision: Decision) -> _Order | None:
         view = self._world.chargers[decision.charger]
-        step = next_step(view.pursuit, decision.mode, view.observed, self._clock.monotonic_s())
+        if view.is_stranger:
+            return None
+        now_s = self._clock.monotonic_s()
+        step = next_step(view.pursuit, decision.mode, view.observed, now_s, self._readable_s)
         match step.kind:
             case Kind.SEND if step.pursuit is not None:
                 return _Order(view, decision, step.pursuit)
@@ -100,8 +117,11 @@ class Commander:
     async def _send(self, mode: Mode, orders: Sequence[_Order]) -> None:
         """Commit the intents, send, and note how it went; what did not leave is tried in the next cycle."""
         toward_safety = orders[0].pursuit.toward_safety
+        ledger, priority = self._store.ledger, Priority.SAFETY if toward_safety else Priority.RISE
+        if await ledger.free_at_s(priority) > self._clock.monotonic_s():
+            return
         try:
-            ids = await self._intend(orders)
+            ids = [] if ledger.is_blind else await self._intend(orders)
         except StoreUnavailable:
             if not toward_safety:
                 return

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from optimizer.control.commands import UNREADABLE_S
 from optimizer.control.guards import GuardPolicy
 from optimizer.control.polling import PollPolicy
 from optimizer.domain import ChargerSpec, Goal, Tariff
@@ -26,7 +27,10 @@ class HomeBattery:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Everything that one cycle needs to know beforehand; `share_hold_s` is the patience of `sharing`."""
+    """Everything that one cycle needs to know beforehand; `share_hold_s` is the patience of `sharing`.
+
+    `reads_per_minute` is what the call budget allows.
+    """
 
     chargers: tuple[ChargerSpec, ...]
     tariff: Tariff
@@ -37,4 +41,11 @@ class Rules:
     cycle_s: float = 60.0
     override_hold_s: float = 10_800.0
     share_hold_s: float = 900.0
+    reads_per_minute: int = 3
     dry_run: bool = False
+
+    @property
+    def readable_s(self) -> float:
+        """How old the reading of a charger may be that is sent what draws more: two rounds of reading."""
+        round_s = 60.0 * (1 + len(self.chargers)) / self.reads_per_minute
+        return max(UNREADABLE_S, 2.0 * max(round_s, self.poll.charger_idle_s))
