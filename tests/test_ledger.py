@@ -302,6 +302,49 @@ def test_with_the_log_locked_from_the_start_a_window_passes_first(tmp_path: Path
     virtual(main)
 
 
+def test_a_log_that_was_locked_is_tried_again_after_five_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+
+    async def main(clock: LoopClock) -> None:
+        with opened(path, clock) as store:
+            await call(store.ledger, clock)
+            with locked(path):
+                assert await waits_s(store.ledger, clock, priority=SAFETY) == 0
+            assert store.ledger.is_blind
+            assert await waits_s(store.ledger, clock) > 0
+            await clock.sleep(5)
+            assert not store.ledger.is_blind
+            await call(store.ledger, clock)
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_programs_on_a_log_that_is_locked_now_and_then_stay_below_the_vendors_limit(
+    tmp_path: Path, seed: int
+) -> None:
+    path, rng, arrivals_s = tmp_path / "log.db", random.Random(seed), list[float]()
+
+    async def busy(gates: list[Gate], clock: LoopClock, seconds: int) -> None:
+        for _ in range(seconds):
+            for gate in gates:
+                if await waits_s(gate, clock, priority=rng.choice(list(Priority))) == 0:
+                    arrivals_s.append(clock.monotonic_s())
+            await clock.sleep(1)
+
+    async def main(clock: LoopClock) -> None:
+        with opened(path, clock) as one, opened(path, clock) as other:
+            gates: list[Gate] = [one.ledger, other.ledger]
+            for _ in range(12):
+                await busy(gates, clock, rng.randint(1, 90))
+                with locked(path):
+                    await busy(gates, clock, rng.randint(1, 200))
+
+    virtual(main)
+    assert most_in_window(arrivals_s, 60.0) < 10
+    assert len(arrivals_s) > 30
+
+
 def test_with_the_log_locked_an_open_breaker_still_holds(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
 

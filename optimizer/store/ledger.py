@@ -12,17 +12,20 @@ The rules (how many, how long a slot is held) are `optimizer.control.budget`; he
 
 from __future__ import annotations
 
+import math
 import random
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
+from typing import TypeVar
 
 from optimizer.clock import Clock
 from optimizer.control.budget import Breaker, Limits, Outcome, Priority, after, next_slot_s
 from optimizer.errors import RateLimited
 from optimizer.store.instants import from_text, to_text
+from optimizer.store.logfile import Work
 from optimizer.store.sqlite import StoreUnavailable
 from optimizer.store.writer import Journal
 
@@ -31,6 +34,8 @@ _HISTORY = "history"
 _CLOCK_STEP_S = 7200.0
 """A wall clock may be wrong by this much across a reboot; rows that look older really are."""
 _BLIND_RETRY_S = 10.0
+_BLIND_FOR_S = 5.0
+"""For how long a log that could not be written is not tried again: a STOP must not wait for it twice."""
 _LONGEST_HOLD_S = 86_400.0
 
 _NEWEST = (
@@ -49,6 +54,8 @@ _HOLD = (
     "INSERT OR REPLACE INTO breaker (name, boot_id, open_until_s, open_until, strikes, kind)"
     " VALUES (?,?,?,?,?,?)"
 )
+
+T = TypeVar("T")
 
 _Row = tuple[int, str, float, str, float | None, str | None]
 
@@ -125,6 +132,7 @@ class Ledger:
         self._breaker = Breaker()
         self._first_seen_s: dict[int, float] = {}
         self._first_asked_s: float | None = None
+        self._blind_until_s = -math.inf
 
     async def reserve(self, endpoint: str, subject: str, priority: Priority = Priority.READ) -> int:
         """Take a slot for one call, committed before this returns, and return an id to complete it with.
@@ -140,9 +148,7 @@ class Ledger:
         ticket = _Ticket(endpoint, subject, priority, now)
         call_id = next(self._ids)
         try:
-            granted = await self._journal.call(
-                lambda conn: self._grant(conn, ticket), timeout_s=self._commit_timeout_s
-            )
+            granted = await self._written(lambda conn: self._grant(conn, ticket))
         except StoreUnavailable:
             self._grant_blindly(call_id, ticket)
         else:
@@ -193,12 +199,26 @@ class Ledger:
         """Return when a call could be reserved, on the monotonic clock, without taking the slot."""
         now = Instant.of(self._clock)
         try:
-            return await self._journal.call(
-                lambda conn: max(_open_until_s(conn, now), self._slot_s(conn, now, priority)[0]),
-                timeout_s=self._commit_timeout_s,
+            return await self._written(
+                lambda conn: max(_open_until_s(conn, now), self._slot_s(conn, now, priority)[0])
             )
         except StoreUnavailable:
             return self._blind_at_s(now.s, priority)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the log could not be written just now: what is sent is counted in memory only."""
+        return self._clock.monotonic_s() < self._blind_until_s
+
+    async def _written(self, work: Work[T]) -> T:
+        """Do work on the log, unless it has failed a moment ago."""
+        if self.is_blind:
+            raise StoreUnavailable("the log could not be written a moment ago")
+        try:
+            return await self._journal.call(work, timeout_s=self._commit_timeout_s)
+        except StoreUnavailable:
+            self._blind_until_s = self._clock.monotonic_s() + _BLIND_FOR_S
+            raise
 
     def _grant(self, conn: sqlite3.Connection, ticket: _Ticket) -> _Granted:
         """Insert the row if breaker and windows allow; runs inside one transaction."""
