@@ -254,6 +254,12 @@ def test_a_record_of_the_house_in_our_signs(
     assert (reading.pv_w, reading.grid_w, reading.battery_w, reading.battery_soc) == expected
 
 
+@pytest.mark.parametrize(("cars_w", "grid_w"), [(0.0, None), (200_000.0, 220_000.0)])
+def test_many_chargers_may_import_more_than_a_house(cars_w: float, grid_w: float | None) -> None:
+    envelope = Envelope(success=True, result={"feedinpower": -220_000})
+    assert site_reading(envelope, NOON, cars_w).grid_w == grid_w
+
+
 @pytest.mark.parametrize(
     ("raw", "stamp"),
     [

@@ -97,6 +97,7 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
             inverter=settings.inverter,
             call_timeout_s=settings.solax.call_timeout_s,
             status_map=settings.solax.status_map,
+            cars_w=sum(spec.max_power_w for spec in settings.charger_specs()),
         )
         stack.push_async_callback(client.aclose)
         async for finding in _cloud(settings, client, site.ports.clock):

@@ -43,6 +43,7 @@ def in_batches(serials: Sequence[str], size: int = SERIALS_PER_CALL) -> Iterator
 class SolaxClient:
     """Reads the house and the chargers and sends them modes; `http` comes from `transport.open_http`.
 
+    `cars_w` is what all chargers can draw together: so much more than a house may be imported.
     Every method raises `RateLimited` when the budget has no slot, otherwise one of the `CloudError`s of
     `answers`.
     """
@@ -57,6 +58,7 @@ class SolaxClient:
         callback_url: str = "",
         call_timeout_s: float = 15.0,
         status_map: StatusMap = "canonical",
+        cars_w: float = 0.0,
     ) -> None:
         self._http = http
         self._gate = gate
@@ -65,12 +67,15 @@ class SolaxClient:
         self._callback_url = callback_url
         self._call_timeout_s = call_timeout_s
         self._status_map = status_map
+        self._cars_w = cars_w
         self._readings: dict[tuple[str, str], httpx.Request] = {}
 
     async def read_site(self) -> SiteReading:
         """Return the house's newest telemetry; the cloud has it up to 5 minutes late."""
         request = self._reading("getRealtimeInfo.do", "sn", self._inverter)
-        return await self._call(request, self._inverter, lambda data: site_reading(data, self._clock.now()))
+        return await self._call(
+            request, self._inverter, lambda data: site_reading(data, self._clock.now(), self._cars_w)
+        )
 
     async def read_charger(self, serial: str) -> ChargerReading:
         """Return what the charger with this registration number last reported."""

@@ -79,15 +79,17 @@ def charger_reading(envelope: Envelope, received_at: datetime, status_map: Statu
     )
 
 
-def site_reading(envelope: Envelope, received_at: datetime) -> SiteReading:
+def site_reading(envelope: Envelope, received_at: datetime, cars_w: float = 0.0) -> SiteReading:
     """Translate the answer of `getRealtimeInfo.do` into sunmode's signs.
+
+    `cars_w` is what the chargers may import on top of what a house can.
 
     Raises:
         CloudError: it holds no data; `Unavailable` when the device is merely silent.
 
     """
     real = _result(envelope, RealtimeResult)
-    export_w = _within(real.feed_in_w, SITE_POWER_CAP_W)
+    export_w = _within(real.feed_in_w, SITE_POWER_CAP_W + cars_w)
     charge_w = 0.0 if real.battery_charge is None else _within(number(real.battery_charge), SITE_POWER_CAP_W)
     soc = real.soc_percent
     return SiteReading(
