@@ -198,8 +198,8 @@ def _weight(target: Target) -> float:
 
 
 _WEIGHTS = {
-    Activity.DORMANT: 0.5,
-    Activity.IDLE: 1.0,
+    Activity.DORMANT: 1.0,
+    Activity.IDLE: 2.0,
     Activity.CONNECTED: 3.0,
     Activity.CHARGING: 8.0,
 }
