@@ -26,6 +26,7 @@ from optimizer.domain import ChargerReading, Decision, Forecast, Goal, Mode, Sit
 from optimizer.store import rows
 from optimizer.store.accounts import Accounts, write_accounts
 from optimizer.store.commands import (
+    OPEN_LIST,
     Callback,
     CommandState,
     Intent,
