@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -104,14 +104,15 @@ def draw(seed: int, days: float, token: str) -> Plan:
     names = tuple(spec.name for spec in virtual.chargers)
     serials = tuple(spec.serial for spec in virtual.chargers)
     span_s = days * DAY_S - CALM_S
+    blindness = tuple(_blindness(rng, span_s))
     return Plan(
         seed,
         days,
         virtual,
         {name: tuple(_visits(rng, virtual.start, days)) for name in names},
         _values(rng, virtual),
-        (*random_schedule(rng, 0.0, span_s, serials), *_blindness(rng, span_s)),
-        tuple(_breaks(rng, span_s)),
+        (*random_schedule(rng, 0.0, span_s, serials), *blindness),
+        tuple(_breaks(rng, span_s, blindness)),
         tuple(
             Shift(at_s, timedelta(seconds=rng.uniform(-3600.0, 3600.0))) for at_s in _moments(rng, 2, span_s)
         ),
@@ -131,11 +132,12 @@ def _blindness(rng: random.Random, span_s: float) -> Iterator[Fault]:
         yield Fault(kind, at_s, rng.uniform(600.0, 3600.0))
 
 
-def _breaks(rng: random.Random, span_s: float) -> Iterator[Break]:
-    """Yield ends of the service: now and then, and at times one after the other."""
+def _breaks(rng: random.Random, span_s: float, blindness: Sequence[Fault]) -> Iterator[Break]:
+    """Yield ends of the service: now and then, while it sees nothing, and at times one after the other."""
     moments = _moments(rng, 4, span_s)
+    moments += [blind.start_s + rng.uniform(300.0, 960.0) for blind in blindness if rng.random() < 0.5]
     if moments and rng.random() < 0.4:
-        moments += [moments[-1] + rng.uniform(5.0, 40.0) * number for number in range(1, 7)]
+        moments += [moments[0] + rng.uniform(5.0, 40.0) * number for number in range(1, 7)]
     free_s = 0.0
     for at_s in sorted(moments):
         if at_s >= free_s:
