@@ -102,9 +102,9 @@ class Cycle:
 
     async def rest_all(self) -> None:
         """Send every charger to rest until the cloud has taken it: the last thing before a stop."""
+        await self._parts.owner.refresh(self._clock.now(), self._clock.monotonic_s())
         if self.pulse.cycles == 0:
             # A stop right after the start: what a run before left drawing is not known yet.
-            await self._parts.owner.refresh(self._clock.now(), self._clock.monotonic_s())
             await self._parts.reader.read_unseen_chargers()
         resting, order = self._rules.guard.resting_mode, self._parts.decider.by_order
         while views := self._restless(resting):
