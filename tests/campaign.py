@@ -50,8 +50,9 @@ VIRTUAL_TOKEN = "20260101000000VIRTUAL000"  # noqa: S105 - of a cloud that is no
 
 _CLOUD = "https://cloud.example"
 _FILE = FileOptions(durable=False, busy_ms=0, ballast_bytes=0)
-_LOOK_S = 60.0
 _BOOT_S = 20.0
+_STOP_S = 6.0
+"""A clean stop is over by then, its last command included."""
 _RESTART_S = 5.0
 
 
@@ -223,12 +224,12 @@ class Life:
         with suppress(Unavailable):  # it could not be certain that nothing goes on drawing
             await service.stop()
         took_s = asyncio.get_running_loop().time() - began_s
-        if took_s > 60.0 + 5.0:
+        if took_s > _STOP_S:
             self.violations.append(f"the stop took {took_s:.0f} s")
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(self.plan.look_s)
             self._watcher.look(self._service, self._clock)
 
     async def _shift(self, shift: Shift) -> None:

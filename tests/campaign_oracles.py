@@ -41,7 +41,6 @@ INTENT_LIFE_S = 60.0
 EXCHANGE_S = 20.0
 """A call reaches the cloud within this time of its row: waiting for the commit included."""
 
-_LOOK_S = 60.0
 _FRESH_S, _STALE_S = 420.0, 900.0
 _LAG_S = 120.0
 """From a lapsed lease to a charger in another mode, beyond one cycle: reads, the command, its way."""
@@ -116,13 +115,15 @@ class _Watched:
     """One charger as the watcher saw it last.
 
     `apart_s` is since when its mode is not the decided one, `by_hand_s` when the owner's word last held,
-    `hand` what somebody else has set and the service has not noticed yet, with the time.
+    `hand` what somebody else has set and the service has not noticed yet, with the time, `order` the owner's
+    word that the service knows.
     """
 
     decided: Mode | None = None
     apart_s: float | None = None
     by_hand_s: float = 0.0
     hand: tuple[Mode, float] | None = None
+    order: Mode | None = None
 
 
 @dataclass(slots=True)
@@ -198,6 +199,15 @@ class Watcher:
                     watched.hand = None if known else (change.mode, t_s)
             if service.rules.override_hold_s > 0.0:
                 self._notice(view, watched, t_s)
+            self._obey(view, watched, t_s)
+
+    def _obey(self, view: ChargerView, watched: _Watched, t_s: float) -> None:
+        """I5: the owner's word is what is decided."""
+        order = None if view.override is None else view.override.mode
+        decided = None if view.decision is None else view.decision.mode
+        if order is not None and order is watched.order and decided not in (None, order):
+            self.violations.append(f"I5: {t_s:.0f} s: {order.name} was ordered, not {decided}")
+        watched.order = order
 
     def _notice(self, view: ChargerView, watched: _Watched, t_s: float) -> None:
         if watched.hand is None:
@@ -207,7 +217,7 @@ class Watcher:
         echo = any(sent is mode for sent, _ in view.sent)
         if held or echo or self.struck_s >= since_s - SETTLED_S:
             watched.hand = None
-        elif t_s - since_s > NOTICED_S + _LOOK_S:
+        elif t_s - since_s > NOTICED_S + self.plan.look_s:
             watched.hand = None
             self.violations.append(f"I5: {t_s:.0f} s: nobody noticed {mode.name} at {view.spec.name}")
 

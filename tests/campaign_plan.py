@@ -79,7 +79,10 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole life before it is lived; `values` are the service's settings but for the log's path."""
+    """A whole life before it is lived.
+
+    `values` are the service's settings but for the log's path, `look_s` is how often the truth is looked at.
+    """
 
     seed: int
     days: float
@@ -91,6 +94,7 @@ class Plan:
     shifts: tuple[Shift, ...] = ()
     orders: tuple[Order, ...] = ()
     outages: tuple[Outage, ...] = ()
+    look_s: float = 60.0
 
     def settings(self, database: Path) -> Settings:
         """Return what the owner's `config.toml` would say."""

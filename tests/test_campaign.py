@@ -96,7 +96,8 @@ def ordinary_year(token: str) -> Plan:
             }
         ],
     }
-    return Plan(0, 365.0, virtual, {spec.name: read_sessions(samples / "sessions.csv")}, values)
+    sessions = {spec.name: read_sessions(samples / "sessions.csv")}
+    return Plan(0, 365.0, virtual, sessions, values, look_s=600.0)
 
 
 @pytest.mark.campaign
