@@ -142,8 +142,7 @@ def goal_line(view: DayView) -> str:
     goal = view.service.settings.goal_for(view.charger.spec.name, view.now)
     if goal is None:
         return "none"
-    reading = view.charger.reading
-    so_far = 0.0 if reading is None else reading.session_kwh or 0.0
+    so_far = view.charger.session_kwh or 0.0
     by = f"{goal.deadline.astimezone(view.service.settings.zone):%A %H:%M}"
     return f"{goal.energy_kwh:g} kWh by {by}; this session has taken {so_far:.1f} kWh"
 

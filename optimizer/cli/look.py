@@ -156,7 +156,8 @@ def _readings(status: Status, now: datetime) -> Iterator[str]:
         state = (
             f"{_name(reading.mode) or 'mode unknown'}, {reading.status.name.lower()}, {_watts(reading.ev_w)}"
         )
-        session = "" if reading.session_kwh is None else f", {reading.session_kwh:.2f} kWh in this session"
+        car = status.sessions.get(name)
+        session = "" if car is None else f", {car.ev_kwh:.2f} kWh in this session"
         yield f"  {name:<9} {state}{session}; read {_ago(reading.received_at, now)}"
 
 
