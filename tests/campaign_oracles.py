@@ -141,6 +141,7 @@ class Watcher:
     seen_changes: int = 0
     chargers: dict[str, _Watched] = field(default_factory=dict)
     reader: sqlite3.Connection | None = None
+    seen: Service | None = None
 
     def close(self) -> None:
         """Let go of the log."""
@@ -151,12 +152,14 @@ class Watcher:
         """Take one sample; `service` is None while it is down."""
         self.cloud.advance()
         t_s = self.cloud.elapsed_s()
-        if service is None or self._is_struck(t_s, clock):
+        is_other, self.seen = service is not self.seen, service
+        if is_other:
+            self.chargers.clear()
+        if service is None or is_other or self._is_struck(t_s, clock):
             self.struck_s = self.hampered_s = t_s
         if self._is_by_hand(t_s):
             self.hampered_s = t_s
         if service is None:
-            self.chargers.clear()
             return
         self._hands(service, t_s)
         calm = t_s - self.hampered_s >= SETTLED_S
@@ -205,8 +208,8 @@ class Watcher:
         """I5: the owner's word is what is decided."""
         order = None if view.override is None else view.override.mode
         decided = None if view.decision is None else view.decision.mode
-        if order is not None and order is watched.order and decided not in (None, order):
-            self.violations.append(f"I5: {t_s:.0f} s: {order.name} was ordered, not {decided}")
+        if order is not None and order is watched.order and decided is not None and decided is not order:
+            self.violations.append(f"I5: {t_s:.0f} s: {order.name} was ordered, not {decided.name}")
         watched.order = order
 
     def _notice(self, view: ChargerView, watched: _Watched, t_s: float) -> None:

@@ -131,7 +131,7 @@ def outcome(path: Path, raw: bytes, env: dict[str, str]) -> Settings | str:
 def test_broken_edits_are_refused_with_a_place_and_without_a_secret(
     tmp_path: Path, token: str, seed: int
 ) -> None:
-    rng = random.Random(seed)  # noqa: S311 - mutations, not secrets
+    rng = random.Random(seed)
     refused = 0
     for _ in range(30):
         lines = SHIPPED.split("\n")

@@ -63,7 +63,7 @@ def serving() -> Iterator[CountingServer]:
 
 def hammer(path: str, port: int, seed: int) -> None:
     """Call as often as the ledger lets us, until killed; run in a process of its own."""
-    rng = random.Random(seed)  # noqa: S311 - latency
+    rng = random.Random(seed)
 
     async def main() -> None:
         clock = SystemClock()
@@ -99,7 +99,7 @@ def start(path: Path, port: int, seed: int) -> subprocess.Popen[bytes]:
 
 def campaign(path: Path, *, processes: int, kills: int, seed: int, life_s: float) -> list[float]:
     """Keep `processes` alive, kill one every `life_s` and start another; return the arrivals."""
-    rng = random.Random(seed)  # noqa: S311 - whom to kill
+    rng = random.Random(seed)
     with serving() as server:
         alive = [start(path, server.server_port, seed + number) for number in range(processes)]
         for number in range(kills):

@@ -332,7 +332,7 @@ def life(token: str, seed: int) -> list[str]:
 
     import random
 
-    rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
+    rng = random.Random(seed)
     live(scenario, token, random_schedule(rng, 0.0, 80_000.0, (LEFT, RIGHT)), seed=seed)
     return seen
 

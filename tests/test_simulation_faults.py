@@ -54,7 +54,7 @@ def _httpx_logs_no_urls(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def seeded(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - a simulation, not a secret
+    return random.Random(seed)
 
 
 def cloud_of(

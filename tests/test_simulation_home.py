@@ -26,7 +26,7 @@ from optimizer.simulation.world import build_home
 
 
 def seeded(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - a simulation, not a secret
+    return random.Random(seed)
 
 
 START = datetime(2026, 6, 1, 4, tzinfo=UTC)

@@ -128,7 +128,7 @@ def test_missing_files_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_virtual_month_of_the_home_alone_takes_seconds() -> None:
     home = build_home(VirtualSettings(start=datetime(2019, 5, 1, tzinfo=UTC)), HOUSE, SESSIONS)
-    rng = random.Random(3)  # noqa: S311 - a simulation, not a secret
+    rng = random.Random(3)
     began = time.process_time()
     for day in range(30):
         home.set_mode(GARAGE, rng.choice(tuple(Mode)), "owner")

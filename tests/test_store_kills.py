@@ -53,7 +53,7 @@ def command_for_ever(path: str, cloud: str) -> None:
 
 def campaign(folder: Path, *, kills: int, seed: int, longest_s: float) -> list[int]:
     """Kill the commanding process `kills` times; return the ids of what reached the cloud."""
-    rng = random.Random(seed)  # noqa: S311 - when to kill
+    rng = random.Random(seed)
     program = (
         "import test_store_kills as t;"
         f" t.command_for_ever({os.fspath(folder / 'log.db')!r}, {os.fspath(folder / 'cloud')!r})"
