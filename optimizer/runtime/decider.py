@@ -115,7 +115,8 @@ class Decider:
             site=site.reading,
             data_age_s=site.age_s(now_s),
             elapsed_s=0.0 if view.proposed_at_s is None else now_s - view.proposed_at_s,
-            goal=self._rules.goal_for(view.spec.name, now),
+            # A full car shows it only while it may charge: its goal would be at risk again in STOP.
+            goal=None if view.had_enough else self._rules.goal_for(view.spec.name, now),
             tariff=self._rules.tariff,
             memory=view.memory,
         )

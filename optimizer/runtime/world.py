@@ -110,7 +110,8 @@ class Noticed:
 class ChargerView:
     """A charger: the last reading, what was decided and sent, and what its strategy remembers.
 
-    `reading` is completed with what is known where an answer left something out; `presence` tells of the car.
+    `reading` is completed with what is known where an answer left something out; `presence` tells of the car,
+    `had_enough` that it took no more when it was offered power last.
     `current` is the mode decided last, `awaited` the one sent last until a reading shows it, `accepted` the
     same once the cloud has taken it, `unsettled_at_s` when mode or status last moved or a command left.
     """
@@ -124,6 +125,7 @@ class ChargerView:
     refused: bool = False
     unsettled_at_s: float | None = None
     mode: Mode | None = None
+    had_enough: bool = False
     powers_w: deque[tuple[float, float]] = field(default_factory=deque)
     sent: deque[tuple[Mode, float]] = field(default_factory=deque)
     awaited: Mode | None = None
@@ -187,6 +189,8 @@ class ChargerView:
         if before is not None and (noticed.mode_changed or reading.status is not before.status):
             self.unsettled_at_s = now_s
         self._remember_power(reading, now_s)
+        asks_again = step.came or step.left or (reading.ev_w or 0.0) > 0.0
+        self.had_enough = reading.status.finished or (self.had_enough and not asks_again)
         self.reading, self.presence, self.mode = reading, step.presence, mode
         if mode is self.awaited:
             self.awaited = None
