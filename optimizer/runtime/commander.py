@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import structlog
 
 from optimizer.clock import Clock
 from optimizer.control.budget import Priority
-from optimizer.control.commands import Kind, Pursuit, next_step
+from optimizer.control.commands import Kind, Observed, Pursuit, next_step
 from optimizer.domain import Decision, Mode
 from optimizer.errors import CloudError, RateLimited, Refused
 from optimizer.runtime.recorder import Recorder
@@ -81,14 +82,15 @@ class Commander:
         for command in interrupted:
             self._open[command.charger][command.id] = command.mode
 
-    async def pursue(self, decisions: Sequence[Decision]) -> None:
+    async def pursue(self, decisions: Sequence[Decision], *, unread: bool = False) -> None:
         """Take the next step toward each decision; what must be sent goes out in as few calls as can be.
 
         What the cloud refused to show goes in a call of its own, for it may have a whole call refused.
+        `unread` goes by what an earlier run saw of a charger that this one has not read: for a last command.
         """
         calls: defaultdict[tuple[bool, bool, Mode], list[_Order]] = defaultdict(list)
         for decision in decisions:
-            order = await self._step(decision)
+            order = await self._step(decision, unread=unread)
             if order is not None:
                 calls[not order.pursuit.toward_safety, order.view.refused, decision.mode].append(order)
         for (_, _, mode), orders in sorted(calls.items(), key=lambda call: call[0]):
@@ -96,12 +98,14 @@ class Commander:
             for serials in in_batches(tuple(by_serial)):
                 await self._send(mode, [by_serial[serial] for serial in serials])
 
-    async def _step(self, decision: Decision) -> _Order | None:
+    async def _step(self, decision: Decision, *, unread: bool) -> _Order | None:
         view = self._world.chargers[decision.charger]
         if view.is_stranger:
             return None
-        now_s = self._clock.monotonic_s()
-        step = next_step(view.pursuit, decision.mode, view.observed, now_s, self._readable_s)
+        now_s, observed = self._clock.monotonic_s(), view.observed
+        if observed is None and unread and view.mode is not None:
+            observed = Observed(view.mode, -math.inf)
+        step = next_step(view.pursuit, decision.mode, observed, now_s, self._readable_s)
         match step.kind:
             case Kind.SEND if step.pursuit is not None:
                 return _Order(view, decision, step.pursuit)

@@ -110,7 +110,7 @@ class Cycle:
         while views := self._restless(resting):
             now = self._clock.now()
             orders = [order(view.spec.name, resting, "sunmode stops", now) for view in views]
-            await self._parts.commander.pursue(orders)
+            await self._parts.commander.pursue(orders, unread=True)
             await self._clock.sleep(_ONCE_MORE_S)
             for view in self._restless(resting):
                 view.pursuit = None
