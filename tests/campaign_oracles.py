@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from optimizer.runtime.world import ChargerView
 from optimizer.service import Service
 from optimizer.simulation.cloud import VirtualCloud
 from optimizer.simulation.faults import ANSWER_FAULTS, COMMAND_FAULTS, FaultKind
+from optimizer.simulation.home import ModeChange
 from optimizer.simulation.transport import VirtualTransport
 from optimizer.simulation.wire import COMMAND
 from optimizer.store.ledger import Instant
@@ -48,6 +50,7 @@ _UNSEEN_S = 420.0
 """A sample may be younger to us than it is, by as long as it may lie unread and still count as fresh."""
 _HAMPERING = frozenset((*ANSWER_FAULTS, *COMMAND_FAULTS, FaultKind.CHARGER_OFFLINE, FaultKind.CHARGER_FROZEN))
 _BY_HAND = frozenset((FaultKind.MANUAL_CHANGE, FaultKind.FALLBACK_TO_FAST))
+_TOO_OFTEN = frozenset((FaultKind.THROTTLED.value, FaultKind.TOO_MANY_REQUESTS.value, "minute", "banned"))
 _CALM = frozenset(("ok", FaultKind.INVERTER_OFFLINE.value))
 
 
@@ -115,14 +118,14 @@ class _Watched:
     """One charger as the watcher saw it last.
 
     `apart_s` is since when its mode is not the decided one, `by_hand_s` when the owner's word last held,
-    `hand` what somebody else has set and the service has not noticed yet, with the time, `order` the owner's
-    word that the service knows.
+    `hand` what somebody else has set and the service has not noticed yet, with the time and what was decided
+    then, `order` the owner's word that the service knows.
     """
 
     decided: Mode | None = None
     apart_s: float | None = None
     by_hand_s: float = 0.0
-    hand: tuple[Mode, float] | None = None
+    hand: tuple[Mode, float, Mode | None] | None = None
     order: Mode | None = None
 
 
@@ -198,8 +201,7 @@ class Watcher:
             watched = self.chargers.setdefault(view.spec.name, _Watched())
             for change in changes[before:]:
                 if change.serial == view.spec.serial:
-                    known = change.cause == "command" or change.mode is view.mode
-                    watched.hand = None if known else (change.mode, t_s)
+                    self._touch(view, watched, change, t_s)
             if service.rules.override_hold_s > 0.0:
                 self._notice(view, watched, t_s)
             self._obey(view, watched, t_s)
@@ -212,10 +214,21 @@ class Watcher:
             self.violations.append(f"I5: {t_s:.0f} s: {order.name} was ordered, not {decided.name}")
         watched.order = order
 
+    def _touch(self, view: ChargerView, watched: _Watched, change: ModeChange, t_s: float) -> None:
+        """Remember a hand; a command that only repeats what was decided before it has overruled it."""
+        if change.cause != "command":
+            seen = change.mode is view.mode
+            watched.hand = None if seen else (change.mode, t_s, watched.decided)
+        elif watched.hand is not None:
+            mode, since_s, decided = watched.hand
+            watched.hand = None
+            if change.mode is decided and t_s - since_s > _LAG_S and self.struck_s < since_s - SETTLED_S:
+                self.violations.append(f"I5: {t_s:.0f} s: {mode.name} at {view.spec.name} was overruled")
+
     def _notice(self, view: ChargerView, watched: _Watched, t_s: float) -> None:
         if watched.hand is None:
             return
-        mode, since_s = watched.hand
+        mode, since_s, _ = watched.hand
         held = view.override is not None and view.override.mode is mode
         echo = any(sent is mode for sent, _ in view.sent)
         if held or echo or self.struck_s >= since_s - SETTLED_S:
@@ -273,6 +286,7 @@ def audit(
         yield f"I1: {cloud.worst_minute()} calls in a minute, {cloud.worst_day()} in a day"
     yield from _commands(conn, plan, cloud, boots)
     yield from _calls(conn, plan, cloud, boots, kills)
+    yield from _restraint(plan, cloud)
     yield from _hands(conn, plan, cloud)
     yield from _happenings(conn)
     yield from _energy(conn, cloud)
@@ -314,6 +328,14 @@ def _calls(
 
 
 _Found = tuple[float, str | None]
+
+
+def _restraint(plan: Plan, cloud: VirtualCloud) -> Iterator[str]:
+    """I1: who is told that he calls too often is silent for a minute, unless he dies of it."""
+    for call, following in pairwise(cloud.calls):
+        killed = any(call.t_s <= brk.at_s <= following.t_s for brk in plan.breaks)
+        if call.outcome in _TOO_OFTEN and following.t_s - call.t_s < 60.0 and not killed:
+            yield f"I1: {following.t_s:.0f} s: a call {following.t_s - call.t_s:.0f} s after {call.outcome}"
 
 
 class _Queues:
