@@ -38,12 +38,35 @@ def token() -> str:
     return CANARY
 
 
+_FORMATTER = logging.Formatter()
+
+
+class _Watch(logging.Handler):
+    """Looks through each log record as it comes and keeps nothing but whether one showed the token."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.saw_the_token = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = f"{_FORMATTER.format(record)} {record.args}"
+        self.saw_the_token = self.saw_the_token or leaks(said.encode(errors="replace"))
+
+
 @pytest.fixture(autouse=True)
-def _the_token_stays_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def _the_token_stays_secret(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    watch, root = _Watch(), logging.getLogger()
     caplog.set_level(logging.DEBUG)
+    # Whole lives say too much to be kept: there pytest's own handlers hear of trouble only.
+    kept = logging.ERROR if request.node.get_closest_marker("campaign") else logging.NOTSET
+    for handler in root.handlers:
+        handler.setLevel(kept)
+    root.addHandler(watch)
     yield
-    told = "\n".join(f"{r.getMessage()} {r.exc_text or ''} {r.__dict__}" for r in caplog.get_records("call"))
-    assert not leaks(told.encode(errors="replace")), "the token is in a log record"
+    root.removeHandler(watch)
+    assert not watch.saw_the_token, "the token is in a log record"
     for path in tmp_path.rglob("*"):
         if path.is_file() and "token" not in path.name:
             assert not leaks(path.read_bytes()), f"the token is in {path.name}"
