@@ -44,15 +44,6 @@ def test_a_first_sample_proves_nothing_and_the_next_one_does(world: World) -> No
     assert world.site.freshness.proven
 
 
-def test_the_phase_is_known_from_the_second_sample_on(world: World) -> None:
-    world.absorb_site(site("10:00"), 0.0)
-    assert world.site.phase_s is None
-    for at_s in (30.0, 60.0, 90.0):
-        world.absorb_site(site("10:00"), at_s)
-    world.absorb_site(site("10:05"), 120.0)
-    assert world.site.phase_s == 105.0
-
-
 def test_a_sample_that_is_read_again_is_no_news_and_grows_old(world: World) -> None:
     world.absorb_site(site("10:00"), 0.0)
     assert not world.absorb_site(site("10:00"), 200.0)

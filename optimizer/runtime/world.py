@@ -57,9 +57,7 @@ class SiteView:
             self.freshness = (
                 replace(after, changed_at_s=min(after.changed_at_s, looked_s)) if unwatched else after
             )
-            # The first sample may have come at any time before: only the next one tells the phase.
-            known = before is not None
-            self.phase_s = phase_s(self.phase_s, self.read_at_s, now_s, interval_s) if known else None
+            self.phase_s = phase_s(self.phase_s, self.read_at_s, now_s, interval_s)
             self.unseen_at_s = self.read_at_s
             self.reading = self.sample = reading
             self.unchanged_reads = 0
