@@ -459,7 +459,7 @@ def test_a_real_cloud_without_its_three_things_is_told_where_to_find_them(tmp_pa
     ]
     assert "dongle" in lines[0]
     assert "SUNMODE_SOLAX__TOKEN" in lines[1]
-    assert "label" in lines[2]
+    assert "registration number" in lines[2]
 
 
 def test_a_token_file_that_is_not_there_is_refused_with_its_line(tmp_path: Path) -> None:
