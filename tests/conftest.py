@@ -9,7 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import structlog
 from hypothesis import settings
+
+from optimizer.logs import _TOO_TALKATIVE
 
 # The machines are shared: a slow example is no failure, and each run shall try the same ones.
 settings.register_profile("sunmode", deadline=None, derandomize=True)
@@ -51,6 +54,20 @@ class _Watch(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         said = f"{_FORMATTER.format(record)} {record.args}"
         self.saw_the_token = self.saw_the_token or leaks(said.encode(errors="replace"))
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_left_as_it_was_found() -> Iterator[None]:
+    """Undo what a command run in this process has configured."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    levels = {name: logging.getLogger(name).level for name in _TOO_TALKATIVE}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
