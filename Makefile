@@ -6,7 +6,7 @@ SHELL  := /bin/bash
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint types contracts unit bench campaign year kills fuzz constraints samples clean
+.PHONY: help demo run test lint types contracts unit campaign kills bench constraints clean
 
 help:            ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,11 @@ unit: $(STAMP)
 
 kills: $(STAMP)  ## five minutes of two processes, restarts and kill -9 against a server that counts
 	@$(BIN)/python tests/kills.py 300
+
+SEEDS ?= 2000
+DAYS  ?= 3
+campaign: $(STAMP) ## whole lives with faults, kills and clock steps in virtual time: SEEDS=2000 DAYS=3
+	@$(BIN)/python tests/campaign.py --seeds $(SEEDS) --days $(DAYS)
 
 bench: $(STAMP)  ## speed, memory and log size, measured on this machine
 	@$(BIN)/python benchmarks/run.py
