@@ -92,7 +92,7 @@ def _the_token_stays_secret(
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, so that none of them is left alone at the end."""
-    items.sort(key=lambda item: "virtual_year" not in item.name)
+    items.sort(key=lambda item: "ordinary_year" not in item.name)
 
 
 @pytest.hookimpl(wrapper=True)
