@@ -66,12 +66,13 @@ def test_the_demo_shows_the_sun_rise_and_the_charger_follow(played: tuple[str, P
 
 def test_the_demos_figures_are_those_of_its_log(played: tuple[str, Path]) -> None:
     told, log = played
-    assert figure(told, "sun on the roof") == pytest.approx(
-        one(log, "SELECT sum(pv_kwh) FROM energy"), abs=0.051
-    )
-    assert figure(told, "into the car") == pytest.approx(
-        one(log, "SELECT sum(ev_kwh) FROM energy"), abs=0.051
-    )
+    shown = re.search(r"to (\d\d):(\d\d), as its log has it", told)
+    assert shown is not None
+    # The service writes on until it has stopped; summer time is two hours ahead of the log.
+    day = f"slot_start < '2019-08-29T{int(shown[1]) - 2:02d}:{shown[2]}'"
+    for name, column in (("sun on the roof", "pv_kwh"), ("into the car", "ev_kwh")):
+        logged_kwh = one(log, f"SELECT sum({column}) FROM energy WHERE {day}")  # noqa: S608 - both are ours
+        assert figure(told, name) == pytest.approx(logged_kwh, abs=0.051)
     assert figure(told, "commands sent") == one(log, "SELECT count(*) FROM command WHERE sent_at NOT NULL")
     assert figure(told, "calls made") == one(log, "SELECT count(*) FROM call WHERE http_status = 200")
 
