@@ -194,15 +194,18 @@ class Watcher:
         return any(now.s_of(*row) > now.s for row in rows.fetchall())
 
     def _hands(self, service: Service, t_s: float) -> None:
-        """I5: a mode that somebody else has set is noticed, unless it looks like a late echo."""
+        """I5: a mode that somebody else has set is noticed, unless it looks like a late echo.
+
+        An owner who has set `override_hold_s` to 0 wants every hand overruled: then nothing is owed to it.
+        """
         changes, before = self.cloud.home.mode_changes, self.seen_changes
         self.seen_changes = len(changes)
         for view in service.world.chargers.values():
             watched = self.chargers.setdefault(view.spec.name, _Watched())
-            for change in changes[before:]:
-                if change.serial == view.spec.serial:
-                    self._touch(view, watched, change, t_s)
             if service.rules.override_hold_s > 0.0:
+                for change in changes[before:]:
+                    if change.serial == view.spec.serial:
+                        self._touch(view, watched, change, t_s)
                 self._notice(view, watched, t_s)
             self._obey(view, watched, t_s)
 

@@ -99,6 +99,16 @@ def test_a_wish_withdrawn_after_its_command_had_time_to_act_is_just_dropped() ->
     assert next_step(sent, STOP, Observed(STOP, 121.5), 121.5) == Step(Kind.NOTHING, None)
 
 
+def test_a_command_that_an_earlier_one_may_still_overtake_is_not_confirmed_before_that_has_had_its_time() -> (
+    None
+):
+    first = next_step(None, FAST, Observed(STOP, 0.0), 1.0).pursuit
+    second = next_step(first, STOP, Observed(STOP, 4.0), 4.0).pursuit
+    assert next_step(second, STOP, Observed(STOP, 60.0), 60.0).kind is Kind.WAIT
+    assert next_step(second, STOP, Observed(FAST, 110.0), 110.0).kind is Kind.SEND
+    assert next_step(second, STOP, Observed(STOP, 121.5), 121.5).kind is Kind.CONFIRMED
+
+
 @pytest.mark.parametrize(
     ("observed", "desired", "safer"),
     [(FAST, GREEN, True), (GREEN, STOP, True), (STOP, GREEN, False), (ECO, FAST, False)],

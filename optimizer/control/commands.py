@@ -12,6 +12,7 @@ confirms it: the cloud's "accepted" and the callbacks are hearsay, and a transit
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ class Pursuit:
     """One wanted mode and what was done for it; instants are monotonic.
 
     `sent_mode` and `sent_at_s` are the last sending of all, which may have been for another wanted mode.
+    Until `crossed_until_s` an earlier command may still overtake it and arrive last.
     """
 
     wanted: Mode
@@ -54,6 +56,7 @@ class Pursuit:
     first_sent_s: float | None = None
     sent_mode: Mode | None = None
     sent_at_s: float | None = None
+    crossed_until_s: float = -math.inf
     alarmed: bool = False
 
 
@@ -114,15 +117,27 @@ def _arrived(pursuit: Pursuit | None, desired: Mode, observed: Observed | None) 
         return False
     if pursuit is None or pursuit.sent_at_s is None:
         return True
-    settling_s = 0.0 if pursuit.sent_mode is desired else _SETTLED_S
-    return observed.at_s > pursuit.sent_at_s + settling_s
+    return observed.at_s > max(pursuit.sent_at_s, _crossed_until_s(pursuit, desired))
+
+
+def _crossed_until_s(pursuit: Pursuit, wanted: Mode) -> float:
+    """Return until when a command for another mode than `wanted` may still act."""
+    if pursuit.sent_at_s is None or pursuit.sent_mode is wanted:
+        return pursuit.crossed_until_s
+    return max(pursuit.crossed_until_s, pursuit.sent_at_s + _SETTLED_S)
 
 
 def _begun(pursuit: Pursuit | None, desired: Mode, observed: Observed | None, now_s: float) -> Pursuit:
-    sent_mode = None if pursuit is None else pursuit.sent_mode
-    sent_at_s = None if pursuit is None else pursuit.sent_at_s
-    safer = _is_safer(desired, observed, sent_mode)
-    return Pursuit(desired, now_s, safer, sent_mode=sent_mode, sent_at_s=sent_at_s)
+    if pursuit is None:
+        return Pursuit(desired, now_s, _is_safer(desired, observed, None))
+    return Pursuit(
+        desired,
+        now_s,
+        _is_safer(desired, observed, pursuit.sent_mode),
+        sent_mode=pursuit.sent_mode,
+        sent_at_s=pursuit.sent_at_s,
+        crossed_until_s=pursuit.crossed_until_s,
+    )
 
 
 def _is_safer(desired: Mode, observed: Observed | None, on_its_way: Mode | None) -> bool:
@@ -149,6 +164,7 @@ def _pushed(pursuit: Pursuit, observed: Observed | None, now_s: float, readable_
         first_sent_s=now_s if pursuit.first_sent_s is None else pursuit.first_sent_s,
         sent_mode=pursuit.wanted,
         sent_at_s=now_s,
+        crossed_until_s=_crossed_until_s(pursuit, pursuit.wanted),
     )
     return Step(Kind.SEND, sent)
 
@@ -177,15 +193,16 @@ def is_foreign(
     previous: Mode | None,
     awaited: Mode | None,
     recent_commands: Sequence[tuple[Mode, float]],
-    now_s: float,
+    unchanged_s: float,
     echo_s: float = _ECHO_S,
 ) -> bool:
     """Tell whether a reading shows the owner's hand: the mode changed, and not by a command of ours.
 
     `awaited` is the mode sent last while no reading has shown it: it is ours however long it takes.  Any
-    other is ours only within `echo_s` of its sending, for commands may come late or twice; `recent_commands`
-    are the modes sent to this charger with their instants, in any order.
+    other is ours only within `echo_s` of its sending, for commands may come late or twice.  `unchanged_s` is
+    when the `previous` mode was read last: the change came at some instant since.  `recent_commands` are the
+    modes sent to this charger with their instants, in any order.
     """
     if previous is None or observed is previous or observed is awaited:
         return False
-    return all(mode is not observed or now_s - sent_at_s > echo_s for mode, sent_at_s in recent_commands)
+    return all(mode is not observed or unchanged_s - sent_at_s > echo_s for mode, sent_at_s in recent_commands)

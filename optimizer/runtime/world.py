@@ -178,9 +178,10 @@ class ChargerView:
         step = follow(self.presence, reading, now_s)
         reading = _completed(reading, step.presence, before)
         mode = before_mode if reading.mode is None else reading.mode
+        unchanged_s = now_s if self.read_at_s is None else self.read_at_s
         noticed = Noticed(
             mode_changed=mode is not before_mode,
-            by_hand=mode is not None and is_foreign(mode, before_mode, self.awaited, self.sent, now_s),
+            by_hand=mode is not None and is_foreign(mode, before_mode, self.awaited, self.sent, unchanged_s),
             plugged_in=step.came,
             unplugged=step.left,
         )
