@@ -6,7 +6,7 @@ SHELL  := /bin/bash
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint types contracts unit campaign kills bench constraints clean
+.PHONY: help demo run test quick lint types contracts unit campaign year kills bench constraints clean
 
 help:            ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ run: $(STAMP)    ## the service with ./config.toml (the virtual home, as shipped
 
 test: lint types contracts unit  ## lint, types, import contracts and every test
 
+quick: lint types contracts $(STAMP) ## the same without the whole lives in virtual time
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not campaign"
+
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -51,6 +54,9 @@ SEEDS ?= 2000
 DAYS  ?= 3
 campaign: $(STAMP) ## whole lives with faults, kills and clock steps in virtual time: SEEDS=2000 DAYS=3
 	@$(BIN)/python tests/campaign.py --seeds $(SEEDS) --days $(DAYS)
+
+year: $(STAMP)   ## a whole ordinary year in virtual time, in one go
+	@$(BIN)/python tests/campaign.py --year
 
 bench: $(STAMP)  ## speed, memory and log size, measured on this machine
 	@$(BIN)/python benchmarks/run.py

@@ -15,12 +15,14 @@ from optimizer.domain import ChargerSpec, Mode
 from optimizer.plant.battery import BatteryLimits
 from optimizer.plant.car import CarLimits
 from optimizer.simulation.faults import ANSWER_FAULTS, CALLBACK_FAULTS, Fault, FaultKind, random_schedule
-from optimizer.simulation.sessions import Session
+from optimizer.simulation.sessions import Session, read_sessions
 from optimizer.simulation.settings import Quirk, VirtualSettings
 
 DAY_S = 86_400.0
 CALM_S = 3.0 * 3600.0
 """Nothing new goes wrong in the last hours: the longest ban, and time to be seen at work after it."""
+
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
 _YEAR = datetime(2019, 1, 1, tzinfo=UTC)
 _NAMES = ("garage", "yard")
@@ -123,6 +125,28 @@ def draw(seed: int, days: float, token: str) -> Plan:
         tuple(_order(rng, at_s, names) for at_s in _moments(rng, 2, span_s)),
         tuple(_outages(rng, span_s)),
     )
+
+
+def ordinary_year(token: str, first_day: int = 0, days: float = 365.0) -> Plan:
+    """Return days of the sample's year: its commuter, a goal for each working day, a cloud that hiccups."""
+    virtual = VirtualSettings(
+        token=token,
+        start=_YEAR + timedelta(days=first_day),
+        fault_rates=dict.fromkeys((FaultKind.SERVER_ERROR, FaultKind.NULL, FaultKind.LOST_COMMAND), 0.003),
+    )
+    spec = virtual.chargers[0]
+    values = {
+        "solax": {"inverter": virtual.inverter},
+        "charger": [
+            {
+                "name": spec.name,
+                "serial": spec.serial,
+                "goal": [{"days": ["weekdays"], "by": "07:00", "energy_kwh": 8}],
+            }
+        ],
+    }
+    sessions = {spec.name: read_sessions(SAMPLES / "sessions.csv")}
+    return Plan(0, days, virtual, sessions, values, look_s=600.0)
 
 
 def _moments(rng: random.Random, most: int, span_s: float) -> list[float]:

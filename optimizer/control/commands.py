@@ -205,4 +205,6 @@ def is_foreign(
     """
     if previous is None or observed is previous or observed is awaited:
         return False
-    return all(mode is not observed or unchanged_s - sent_at_s > echo_s for mode, sent_at_s in recent_commands)
+    return all(
+        mode is not observed or unchanged_s - sent_at_s > echo_s for mode, sent_at_s in recent_commands
+    )
