@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
-from optimizer.domain import Mode, Proposal, Reason, Situation
+from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
+from optimizer.sensed import Sensed
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +17,35 @@ class FixedParams:
     mode: Mode = field(default=Mode.GREEN, metadata={"doc": "the mode that always holds"})
 
 
+class Setting(NamedTuple):
+    """The one mode."""
+
+    mode: int
+
+
+def kernel(_seen: Sensed, setting: Setting, _memory: tuple[float]) -> tuple[int, int, tuple[float]]:
+    """Return the mode, and nothing to explain or to remember."""
+    return setting.mode, 0, (0.0,)
+
+
 class Fixed:
     """Proposes the same mode in every situation, whatever a goal says."""
 
     name = "fixed"
     serves_goals = False
     Params = FixedParams
+    kernel = staticmethod(kernel)
 
     def __init__(self, params: FixedParams) -> None:
         self.params = params
+
+    def setting(self, charger: ChargerSpec) -> Setting:  # noqa: ARG002 - the same for every charger
+        """Return the configured mode as the kernel takes it."""
+        return Setting(int(self.params.mode))
+
+    def first_memory(self, mode: Mode) -> tuple[float]:  # noqa: ARG002 - nothing is remembered
+        """Return a memory that says nothing."""
+        return (0.0,)
 
     def propose(self, situation: Situation) -> Proposal:  # noqa: ARG002 - that is the point of it
         """Return the configured mode."""

@@ -24,6 +24,7 @@ from annotated_types import Ge, Gt, Le
 
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.goals import goal_at_risk, slack_s
+from optimizer.sensed import Sensed, sensed
 
 Factor = Annotated[float, Ge(0.0), Le(3.0)]
 DelayS = Annotated[float, Ge(0.0), Le(3600.0)]
@@ -48,6 +49,16 @@ class Law(NamedTuple):
     start_delay_s: float
     stop_delay_s: float
     full_rate_w: float
+
+
+class Setting(NamedTuple):
+    """All that the kernel needs to know of parameters and charger."""
+
+    bands: Bands
+    law: Law
+    margin_s: float
+    release_s: float
+    idle_mode: int
 
 
 Memory = tuple[float, float, float, float, float, float, float]
@@ -131,10 +142,25 @@ def band(
     return on, timer_s
 
 
+def kernel(seen: Sensed, setting: Setting, memory: Memory) -> tuple[int, int, Memory]:
+    """Return mode, reason code and memory: the whole policy, as one function of numbers.
+
+    While the surplus is unknown the timers rest and the bands hold; the data's age ends that.
+    """
+    dt_s = min(seen.elapsed_s, _LONGEST_STEP_S) if seen.known else 0.0
+    margin_s = setting.margin_s + (setting.release_s if memory[6] > 0.0 else 0.0)
+    wanted = seen.connected and not seen.full
+    at_risk = wanted and goal_at_risk(seen.need_kwh, seen.power_w, seen.left_s, margin_s)
+    mode, code, after = choose(
+        memory, seen.surplus_w, dt_s, setting.bands, setting.law, at_risk, setting.idle_mode
+    )
+    return mode, code if seen.known or code == GOAL else UNKNOWN, after
+
+
 def choose(
     memory: Memory, surplus_w: float, dt_s: float, bands: Bands, law: Law, at_risk: bool, idle_mode: int
 ) -> tuple[int, int, Memory]:
-    """Return mode, reason code and memory: the whole policy, as one function of numbers."""
+    """Advance the bands and return mode, reason code and memory."""
     green, green_s = band(memory[0], memory[1], surplus_w, bands.green_start_w, bands.green_stop_w, dt_s, law)
     eco, eco_s = band(memory[2], memory[3], surplus_w, bands.eco_start_w, bands.eco_stop_w, dt_s, law)
     fast, fast_s = band(memory[4], memory[5], surplus_w, bands.fast_start_w, bands.fast_stop_w, dt_s, law)
@@ -176,37 +202,45 @@ class Threshold:
     serves_goals = True
     Params = ThresholdParams
 
+    kernel = staticmethod(kernel)
+
     def __init__(self, params: ThresholdParams) -> None:
         self.params = params
         self._law = Law(params.start_delay_s, params.stop_delay_s, params.full_rate_w)
 
+    def setting(self, charger: ChargerSpec) -> Setting:
+        """Return what the kernel needs to know for this charger."""
+        p = self.params
+        return Setting(bands_w(p, charger), self._law, p.margin_s, p.release_s, int(p.idle_mode))
+
+    def first_memory(self, mode: Mode) -> Memory:
+        """Return what the mode of a charger tells after a start."""
+        rank = mode.draw_rank
+        green = float(rank >= Mode.GREEN.draw_rank)
+        eco = float(rank >= Mode.ECO.draw_rank and self.params.eco_by_surplus)
+        fast = float(rank >= Mode.FAST.draw_rank and self.params.fast_by_surplus)
+        return green, 0.0, eco, 0.0, fast, 0.0, float(rank >= Mode.FAST.draw_rank)
+
     def propose(self, situation: Situation) -> Proposal:
         """Return the mode of the highest band that is on; FAST while a goal is at risk."""
-        before = _remembered(situation, self.params)
-        bands = bands_w(self.params, situation.charger)
-        known = situation.surplus_w is not None
-        # While the surplus is unknown the timers rest and the bands hold; the data's age ends that.
-        dt_s = min(situation.elapsed_s, _LONGEST_STEP_S) if known else 0.0
-        at_risk = self._at_risk(situation, serving=before[6] > 0.0)
-        mode, code, memory = choose(
-            before, situation.surplus_w or 0.0, dt_s, bands, self._law, at_risk, self.params.idle_mode
-        )
-        if code != GOAL and not known:
-            code = UNKNOWN
-        return Proposal(Mode(mode), self._reason(code, Mode(mode), situation, memory), memory=memory)
+        setting = self.setting(situation.charger)
+        mode, code, memory = kernel(sensed(situation), setting, self._remembered(situation))
+        reason = self._reason(code, Mode(mode), situation, memory, setting)
+        return Proposal(Mode(mode), reason, memory=memory)
 
-    def _at_risk(self, situation: Situation, *, serving: bool) -> bool:
-        if situation.goal is None or not situation.connected or _full(situation):
-            return False
-        margin_s = self.params.margin_s + (self.params.release_s if serving else 0.0)
-        power_w = situation.charger.max_power_w
-        return goal_at_risk(situation.need_kwh, power_w, _left_s(situation), margin_s)
+    def _remembered(self, situation: Situation) -> Memory:
+        if situation.memory:
+            green, green_s, eco, eco_s, fast, fast_s, serving = situation.memory
+            return green, green_s, eco, eco_s, fast, fast_s, serving
+        return self.first_memory(Mode.STOP if situation.mode is None else situation.mode)
 
-    def _reason(self, code: int, mode: Mode, situation: Situation, memory: Memory) -> Reason:
+    def _reason(
+        self, code: int, mode: Mode, situation: Situation, memory: Memory, setting: Setting
+    ) -> Reason:
         if code == GOAL:
             params = self._goal_params(situation)
         else:
-            edge = next_edge(memory, bands_w(self.params, situation.charger), self._law)
+            edge = next_edge(memory, setting.bands, self._law)
             params = {
                 "mode": mode.name,
                 "surplus_w": situation.surplus_w or 0.0,
@@ -245,22 +279,6 @@ def next_edge(memory: Memory, bands: Bands, law: Law) -> tuple[float, float]:
         if memory[index] > 0.0:
             return bands[index + 1], law.stop_delay_s - memory[index + 1]
     return bands.green_start_w, law.start_delay_s - memory[1]
-
-
-def _remembered(situation: Situation, params: ThresholdParams) -> Memory:
-    """Return what the last proposal told, or after a start what the charger's mode tells."""
-    if situation.memory:
-        green, green_s, eco, eco_s, fast, fast_s, serving = situation.memory
-        return green, green_s, eco, eco_s, fast, fast_s, serving
-    rank = Mode.STOP.draw_rank if situation.mode is None else situation.mode.draw_rank
-    green = float(rank >= Mode.GREEN.draw_rank)
-    eco = float(rank >= Mode.ECO.draw_rank and params.eco_by_surplus)
-    fast = float(rank >= Mode.FAST.draw_rank and params.fast_by_surplus)
-    return green, 0.0, eco, 0.0, fast, 0.0, float(rank >= Mode.FAST.draw_rank)
-
-
-def _full(situation: Situation) -> bool:
-    return situation.status is not None and situation.status.finished
 
 
 def _left_s(situation: Situation) -> float:

@@ -57,8 +57,8 @@ def test_a_strangers_class_is_found_by_module_and_name(stranger: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("treshold", "no strategy is called 'treshold'. Did you mean 'threshold'? Known: fixed"),
-        ("xyz", "no strategy is called 'xyz'. Known: fixed"),
+        ("treshold", "no strategy is called 'treshold'. Did you mean 'threshold'? Known: deadline, fixed"),
+        ("xyz", "no strategy is called 'xyz'. Known: deadline, fixed"),
         ("no_such_module:Class", "cannot be imported: No module named 'no_such_module'"),
         (
             "strategies.fixed:Nothing",

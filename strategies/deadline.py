@@ -1,0 +1,134 @@
+"""GREEN, and for what the sun leaves missing the cheapest slots before the goal, or the latest start.
+
+The usual rule of planned charging (evcc's and openWB's charging plans work like it): of the quarter hours
+that are left until the deadline as many are needed as full power takes; the present one is used if fewer than
+that many later ones are as cheap or cheaper.  Equal prices go to the later slot, so that with a flat price the
+sun has every chance and FAST starts at the last moment.  Prices that are not known yet count as dear.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, NamedTuple
+
+from annotated_types import Ge, Le
+
+from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
+from optimizer.goals import goal_at_risk, slack_s
+from optimizer.sensed import SLOT_S, Sensed, sensed
+
+MarginS = Annotated[float, Ge(0.0), Le(86_400.0)]
+
+SUN, CHEAP, LATEST = 0, 1, 2
+"""Reason codes of the kernel."""
+
+_FAST, _GREEN = 1, 3
+
+Memory = tuple[float]
+"""Whether FAST was wanted last (0 or 1): it is let go later than it was taken up."""
+
+
+def _doc(text: str) -> dict[str, str]:
+    return {"doc": text}
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineParams:
+    """Parameters of `deadline`."""
+
+    cheapest: bool = field(
+        default=False, metadata=_doc("use the cheapest slots before the deadline, not only the latest start")
+    )
+    margin_s: MarginS = field(
+        default=1800.0, metadata=_doc("FAST starts this long before the last moment that would do")
+    )
+    release_s: MarginS = field(
+        default=900.0, metadata=_doc("a goal once served is let go when this much more time is in hand")
+    )
+
+
+class Setting(NamedTuple):
+    """The parameters as numbers."""
+
+    cheapest: bool
+    margin_s: float
+    release_s: float
+
+
+def kernel(seen: Sensed, setting: Setting, memory: Memory) -> tuple[int, int, Memory]:
+    """Return mode, reason code and memory."""
+    if not seen.connected or seen.full or seen.need_kwh <= 0.0 or seen.left_s <= 0.0:
+        return _GREEN, SUN, (0.0,)
+    margin_s = setting.margin_s + (setting.release_s if memory[0] > 0.0 else 0.0)
+    if goal_at_risk(seen.need_kwh, seen.power_w, seen.left_s, margin_s):
+        return _FAST, LATEST, (1.0,)
+    if setting.cheapest and among_cheapest(seen):
+        return _FAST, CHEAP, (0.0,)
+    return _GREEN, SUN, (0.0,)
+
+
+def among_cheapest(seen: Sensed) -> bool:
+    """Tell whether the present slot is one of those that the need takes, later ones first among equals."""
+    full_s = seen.left_s - slack_s(seen.need_kwh, seen.power_w, seen.left_s)
+    needed = math.ceil(full_s / SLOT_S)
+    prices = seen.price_eur_per_kwh
+    ends = min(len(prices), seen.slot + math.ceil((seen.into_slot_s + seen.left_s) / SLOT_S))
+    cheaper = 0
+    for slot in range(seen.slot + 1, ends):
+        if prices[slot] <= prices[seen.slot]:
+            cheaper += 1
+            if cheaper >= needed:
+                return False
+    return cheaper < needed
+
+
+class Deadline:
+    """Sun first, then what planned charging does everywhere."""
+
+    name = "deadline"
+    serves_goals = True
+    Params = DeadlineParams
+    kernel = staticmethod(kernel)
+
+    def __init__(self, params: DeadlineParams) -> None:
+        self.params = params
+
+    def setting(self, charger: ChargerSpec) -> Setting:  # noqa: ARG002 - the same for every charger
+        """Return the parameters as the kernel takes them."""
+        p = self.params
+        return Setting(p.cheapest, p.margin_s, p.release_s)
+
+    def first_memory(self, mode: Mode) -> Memory:
+        """Return what the mode of a charger tells after a start."""
+        return (float(mode is Mode.FAST),)
+
+    def propose(self, situation: Situation) -> Proposal:
+        """Return GREEN, or FAST in a slot that the goal needs."""
+        memory = self._remembered(situation)
+        mode, code, memory = kernel(sensed(situation), self.setting(situation.charger), memory)
+        name, sentence = _SENTENCES[code]
+        goal = situation.goal
+        left_h = 0.0 if goal is None else (goal.deadline - situation.now).total_seconds() / 3600.0
+        price = situation.tariff.price_eur_per_kwh(situation.now)
+        numbers = {"need_kwh": situation.need_kwh, "left_h": left_h, "price_eur_per_kwh": price}
+        shown = {key: value for key, value in numbers.items() if f"{{{key}" in sentence}
+        return Proposal(
+            Mode(mode), Reason(f"deadline.{name}", sentence, MappingProxyType(shown)), memory=memory
+        )
+
+    def _remembered(self, situation: Situation) -> Memory:
+        if situation.memory:
+            return (situation.memory[0],)
+        return self.first_memory(Mode.STOP if situation.mode is None else situation.mode)
+
+
+_SENTENCES = {
+    SUN: ("sun", "GREEN takes the sun; {need_kwh:.1f} kWh may still be missing later"),
+    CHEAP: (
+        "cheap",
+        "{need_kwh:.1f} kWh are due in {left_h:.1f} h, and {price_eur_per_kwh:.3f} EUR/kWh is cheap for that",
+    ),
+    LATEST: ("latest", "{need_kwh:.1f} kWh are due in {left_h:.1f} h and leave no more time"),
+}
