@@ -29,6 +29,7 @@ from optimizer.runtime.reader import Reader
 from optimizer.runtime.recorder import Recorder
 from optimizer.runtime.replay import context_of
 from optimizer.runtime.rules import HomeBattery, Rules
+from optimizer.runtime.shadow import Shadow
 from optimizer.runtime.takeover import take_over
 from optimizer.runtime.world import World
 from optimizer.solax.client import SolaxClient
@@ -130,6 +131,7 @@ class Service:
         self.rules = rules_from(settings, dry_run=dry_run)
         self.world = World(self.rules.chargers, self.rules.poll.site_interval_s, self.rules.guard.fresh_s)
         self.strategy = settings.build_strategy()
+        self.shadow = settings.build_shadow()
         self._ports = ports
         self._base_url = base_url or settings.solax.base_url
         self._token = token or settings.token
@@ -164,9 +166,14 @@ class Service:
         self._commander.take_over(past.interrupted)
         self._calendar.start(self._jobs())
         self._stack.push_async_callback(self._calendar.stop)
-        self.store.event("start", f"sunmode starts with {self.strategy.name}")
-        _log.info("started", strategy=self.strategy.name, chargers=len(self.rules.chargers))
+        self._tell_start()
         self._ports.notifier.ready()
+
+    def _tell_start(self) -> None:
+        name, tried = self.strategy.name, "" if self.shadow is None else self.shadow.name
+        beside = tried and f", and {tried} as its shadow"
+        self.store.event("start", f"sunmode starts with {name}{beside}")
+        _log.info("started", strategy=name, shadow=tried or None, chargers=len(self.rules.chargers))
 
     async def _past(self) -> Recovered:
         try:
@@ -274,6 +281,7 @@ class Service:
             decider=Decider(world, rules, self.strategy, self._strategy_failed),
             commander=Commander(self.client, world, self.store, recorder, clock, rules.readable_s),
             recorder=recorder,
+            shadow=None if self.shadow is None else Shadow(self.shadow, rules, self.store),
         )
         self._recorder, self._commander = recorder, parts.commander
         return Cycle(world, rules, parts, self.store, clock, self._ports.notifier)

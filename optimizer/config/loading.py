@@ -19,7 +19,7 @@ from optimizer.config.problems import Sources, messages
 from optimizer.config.schema import Schema, variable
 from optimizer.config.secret_files import read_secret
 from optimizer.config.settings import WHERE_TOKENS_GO, Settings
-from optimizer.config.strategies import DEFAULT
+from optimizer.config.strategies import DEFAULT, SHADOW
 from optimizer.config.toml_file import TomlFile, read_toml
 from optimizer.config.words import file_name, is_secret
 from optimizer.errors import ConfigError
@@ -58,7 +58,10 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
 
     """
     file = TomlFile("", {}) if path is None else read_toml(path)
-    schema = Schema(strategy=_chosen(file.values, env))
+    schema = Schema(
+        strategy=_named(file.values, env, ("strategy", "name")) or DEFAULT,
+        shadow=_named(file.values, env, ("strategy", SHADOW, "name")),
+    )
     environment, credentials = read_environment(env, schema), read_credentials(env)
     document, secrets = _without_secrets(file.values)
     sources = Sources(
@@ -81,12 +84,13 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _chosen(document: dict[str, Any], env: Mapping[str, str]) -> str:
-    """Return the name of the strategy that will decide, as far as one is given; it is checked later."""
-    table = document.get("strategy")
-    named = table.get("name") if isinstance(table, dict) else None
-    name = env.get(variable(("strategy", "name")), named)
-    return name if isinstance(name, str) else DEFAULT
+def _named(document: dict[str, Any], env: Mapping[str, str], where: tuple[str, ...]) -> str:
+    """Return the name of the strategy that a key gives, "" for none; it is checked later."""
+    value: Any = document
+    for part in where:
+        value = value.get(part) if isinstance(value, dict) else None
+    name = env.get(variable(where), value)
+    return name if isinstance(name, str) else ""
 
 
 def _built(*layers: dict[str, Any]) -> tuple[Settings | None, list[Any]]:

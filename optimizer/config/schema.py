@@ -31,15 +31,17 @@ class Schema:
     """The keys there are, those of the strategies' tables included.
 
     `strategy` is the name the owner chose: one as `module:Class` is not installed, but has a table too.
+    `shadow` is the one to be tried beside it: its parameters stand in the table of that name.
     """
 
-    def __init__(self, strategy: str = "") -> None:
+    def __init__(self, strategy: str = "", shadow: str = "") -> None:
         self.strategy = strategy
+        self.shadow = shadow
 
     @cached_property
     def strategies(self) -> dict[str, type[BaseModel]]:
         """Models of the strategies' tables by name; looked for once, and only where one is asked for."""
-        return table_models(self.strategy)
+        return table_models(self.strategy, self.shadow)
 
     def all_keys(self, model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> Iterator[Key]:
         """Yield every key below `model`, in the order of the file."""

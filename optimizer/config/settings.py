@@ -171,6 +171,10 @@ class Settings(BaseSettings):
         """Return the chosen strategy with its parameters."""
         return self.strategy.build()
 
+    def build_shadow(self) -> Strategy | None:
+        """Return the strategy that decides beside it and is never sent, if there is one."""
+        return self.strategy.build_shadow()
+
     def warnings(self) -> tuple[str, ...]:
         """Return what is allowed but unwise, one sentence each."""
         return tuple(self._doubts())
@@ -183,6 +187,8 @@ class Settings(BaseSettings):
         )
         if file is not None and others_may_read(file):
             yield "solax.token_file: other users of this machine can read the token (chmod 600 cures it)"
+        if self.strategy.is_its_own_shadow:
+            yield "strategy.shadow: it is the strategy in use with the same parameters; nothing is tried"
         if fresh_s <= interval_s:
             yield (
                 f"control.fresh_s ({fresh_s:g}) is no more than solax.telemetry_interval_s ({interval_s:g}); "

@@ -31,9 +31,37 @@ from optimizer.errors import ConfigError
 from optimizer.plugins import StrategyClass, known_strategies, load_strategy
 
 DEFAULT = "threshold"
+SHADOW = "shadow"
+"""The table of the strategy that is tried, and therefore no name of a strategy."""
 
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _CORE_ERRORS = frozenset(get_args(ErrorType))
+
+
+class ShadowTable(Section):
+    """A strategy that decides beside the one in use, is logged and never sent; leave the table out for none.
+
+    Beside its name the table takes the parameters of that strategy; the ones left out are those of the
+    strategy's own table.
+    """
+
+    name: Line = Field(
+        description="The strategy to try, also the one in use with other parameters. Its parameters stand in "
+        "this table too; those left out are as in the strategy's own table, `[strategy.threshold]` for "
+        "instance."
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tried:
+    """The strategy of `[strategy.shadow]` with its `Params`."""
+
+    name: str
+    params: Any
+
+    def build(self) -> Strategy:
+        """Return the strategy."""
+        return load_strategy(self.name)(self.params)
 
 
 class StrategyChoice(Section):
@@ -44,6 +72,8 @@ class StrategyChoice(Section):
     )
     tables: Mapping[str, Any] = Field(default_factory=dict, exclude=True)
     """`Params` of each strategy that has a table, and of the active one; not a key of the file."""
+    shadow: Tried | None = Field(None, exclude=True)
+    """What `[strategy.shadow]` says; a table, but no field of the file: its keys depend on its name."""
 
     @model_validator(mode="before")
     @classmethod
@@ -53,19 +83,37 @@ class StrategyChoice(Section):
         name = given.get("name", DEFAULT)
         if not isinstance(name, str):
             return {"name": name}
-        tables, refused = _read_all(name, {key: value for key, value in given.items() if key != "name"})
+        own = {key: value for key, value in given.items() if key not in {"name", SHADOW}}
+        tables, refused = _read_all(name, own)
+        shadow = None
+        if SHADOW in given:
+            shadow, refused_there = _read_shadow(given[SHADOW], tables)
+            refused += refused_there
         if refused:
             raise ValidationError.from_exception_data("strategy", refused, hide_input=True)
-        return {"name": name, "tables": tables}
+        return {"name": name, "tables": tables, SHADOW: shadow}
 
     def build(self) -> Strategy:
         """Return the active strategy with its parameters."""
         strategy = load_strategy(self.name)
         return strategy(self.tables[_table_of(self.name, strategy)])
 
+    def build_shadow(self) -> Strategy | None:
+        """Return the strategy that is tried beside it, if there is one."""
+        return None if self.shadow is None else self.shadow.build()
 
-def table_models(chosen: str) -> dict[str, type[BaseModel]]:
-    """Return the model of each table in `[strategy]`: one per installed strategy, and the chosen one's.
+    @property
+    def is_its_own_shadow(self) -> bool:
+        """Whether the one that is tried is the one in use, with the same parameters."""
+        return self.shadow is not None and self.shadow == Tried(self.name, self._params_in_use)
+
+    @property
+    def _params_in_use(self) -> Any:
+        return self.tables[_table_of(self.name, load_strategy(self.name))]
+
+
+def table_models(chosen: str, tried: str = "") -> dict[str, type[BaseModel]]:
+    """Return the model of each table: the one to be tried, the installed strategies, and the chosen one.
 
     A strategy that cannot be loaded has none; if it is the chosen one, the check of its name says so.
     """
@@ -75,10 +123,17 @@ def table_models(chosen: str) -> dict[str, type[BaseModel]]:
             strategy = _find(name)
             table = _table_of(name, strategy)
             found[table] = params_model(table, strategy.Params)
-    return dict(sorted(found.items()))
+    return {SHADOW: _shadow_model(tried), **dict(sorted(found.items()))}
 
 
-def params_model(name: str, params: type) -> type[BaseModel]:
+def _shadow_model(tried: str) -> type[BaseModel]:
+    """Return the model of the shadow's table; with nothing but a name where that says nothing."""
+    with suppress(ConfigError):
+        return params_model(SHADOW, _find(tried).Params, ShadowTable)
+    return ShadowTable
+
+
+def params_model(name: str, params: type, base: type[BaseModel] = Section) -> type[BaseModel]:
     """Return the model of a strategy's table: a key for each field of its `Params`, nothing coerced.
 
     Raises:
@@ -88,10 +143,10 @@ def params_model(name: str, params: type) -> type[BaseModel]:
     try:
         hints = get_type_hints(params, include_extras=True)
         fields = {f.name: (_kind(hints[f.name]), _field(f)) for f in dataclasses.fields(params) if f.init}
-        model = create_model(name, __base__=Section, **cast("dict[str, Any]", fields))
+        model = create_model(name, __base__=base, **cast("dict[str, Any]", fields))
     except (NameError, PydanticUserError) as error:
         raise ConfigError(f"no table can be made of its Params: {error}") from error
-    model.__doc__ = params.__doc__
+    model.__doc__ = params.__doc__ if base is Section else base.__doc__
     return model
 
 
@@ -146,7 +201,47 @@ def _read_all(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
     return tables, refused
 
 
+def _read_shadow(given: Any, tables: Mapping[str, Any]) -> tuple[Tried | None, list[InitErrorDetails]]:
+    """Return what the shadow's table says; what it leaves out is as in the strategy's own of `tables`."""
+    try:
+        name = ShadowTable.model_validate(_name_of(given)).name
+        strategy = _tried(name)
+        base = tables.get(_table_of(name, strategy))
+        values = {key: value for key, value in given.items() if key != "name"}
+        return Tried(name, _params(strategy, _fields_of(base, strategy) | values)), []
+    except ValidationError as error:
+        return None, list(_below(SHADOW, error))
+    except ConfigError as error:
+        return None, [refusal((SHADOW, "name"), str(error))]
+
+
+def _name_of(table: Any) -> Any:
+    """Return the table with nothing but its name, which is checked first: the other keys depend on it."""
+    return {key: table[key] for key in table if key == "name"} if isinstance(table, Mapping) else table
+
+
+def _tried(name: str) -> StrategyClass:
+    strategy = _find(name)
+    if any(field.name == "name" for field in dataclasses.fields(strategy.Params)):
+        raise ConfigError("a strategy with a parameter called 'name' cannot be tried")
+    return strategy
+
+
+def _fields_of(params: Any, strategy: StrategyClass) -> dict[str, Any]:
+    """Return parameters that were good as values for a table; none where there are none."""
+    if not isinstance(params, strategy.Params):
+        return {}
+    return {field.name: getattr(params, field.name) for field in dataclasses.fields(params) if field.init}
+
+
 def _find(name: str) -> StrategyClass:
+    strategy = _loaded(name)
+    if _table_of(name, strategy) == SHADOW:
+        raise ConfigError(f"no strategy can be called {SHADOW!r}: that is the table of the one that is tried")
+    return strategy
+
+
+def _loaded(name: str) -> StrategyClass:
     if ":" in name and not _OWN.fullmatch(name):
         raise ConfigError('needs "module:Class"')
     try:

@@ -27,6 +27,7 @@ from optimizer.runtime.owner import Owner
 from optimizer.runtime.reader import Reader
 from optimizer.runtime.recorder import Recorder
 from optimizer.runtime.rules import Rules
+from optimizer.runtime.shadow import Shadow
 from optimizer.runtime.world import ChargerView, World
 from optimizer.store.log import Store
 
@@ -52,13 +53,14 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Who does what in a cycle."""
+    """Who does what in a cycle; the shadow, if there is one, comes when all is done."""
 
     reader: Reader
     owner: Owner
     decider: Decider
     commander: Commander
     recorder: Recorder
+    shadow: Shadow | None = None
 
 
 class Cycle:
@@ -95,6 +97,8 @@ class Cycle:
         parts.recorder.cycle(now, now_s, decided)
         if not self._rules.dry_run:
             await parts.commander.pursue([one.decision for one in decided])
+        if parts.shadow is not None:
+            parts.shadow.follow(decided)
         self.pulse.cycles += 1
         self.pulse.ended_at_s = self._clock.monotonic_s()
         self._notifier.alive("; ".join(f"{one.decision.charger}: {one.decision.reason}" for one in decided))

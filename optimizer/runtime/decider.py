@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from optimizer.control.guards import GuardInputs, guard
+from optimizer.control.guards import GuardInputs, GuardPolicy, guard
 from optimizer.control.sharing import Claim, share
 from optimizer.control.surplus import available_to_car
 from optimizer.domain import Decision, Goal, Mode, Proposal, Reason, Situation, Strategy
@@ -52,7 +52,7 @@ class Decider:
 
     def without_slot(self, one: Deliberation) -> Deliberation:
         """Return the same deliberation for when the budget has no call left for a rise."""
-        return self._ruled(one.situation, one.proposal, replace(one.inputs, slot_free=False))
+        return ruled(one.situation, one.proposal, replace(one.inputs, slot_free=False), self._rules.guard)
 
     def adopt(self, one: Deliberation) -> None:
         """Let the decision stand: the next one starts from it."""
@@ -100,7 +100,8 @@ class Decider:
 
     def _deliberate(self, view: ChargerView, now: datetime, now_s: float) -> Deliberation:
         situation = self._situation(view, now, now_s)
-        return self._ruled(situation, self._propose(situation), self._inputs(view, situation, now_s))
+        proposal = proposed(self._strategy, situation, self._rules.guard.resting_mode, self._on_fault)
+        return ruled(situation, proposal, self._inputs(view, situation, now_s), self._rules.guard)
 
     def _situation(self, view: ChargerView, now: datetime, now_s: float) -> Situation:
         site = self._world.site
@@ -121,18 +122,6 @@ class Decider:
             memory=view.memory,
         )
 
-    def _propose(self, situation: Situation) -> Proposal:
-        try:
-            return checked(self._strategy.propose(situation))
-        except Exception as fault:  # noqa: BLE001 - a stranger's code must not end the control of a charger
-            self._on_fault(situation.charger.name, fault)
-            resting = self._rules.guard.resting_mode
-            sentence = "{mode}, for the strategy failed with {fault}"
-            reason = Reason(
-                "strategy_failed", sentence, {"mode": resting.name, "fault": type(fault).__name__}
-            )
-            return Proposal(resting, reason)
-
     def _inputs(self, view: ChargerView, situation: Situation, now_s: float) -> GuardInputs:
         left_s = _left_s(situation.goal, situation.now)
         return GuardInputs(
@@ -143,28 +132,46 @@ class Decider:
             freshness=self._world.site.freshness,
             connected=situation.connected,
             override=view.override,
-            serves_goals=self._strategy.serves_goals and not _is_full(view),
+            serves_goals=serves_goals(self._strategy, situation),
             need_kwh=situation.need_kwh,
             power_w=view.spec.max_power_w,
             goal_left_s=left_s,
         )
 
-    def _ruled(self, situation: Situation, proposal: Proposal, inputs: GuardInputs) -> Deliberation:
-        ruling = guard(proposal, inputs, self._rules.guard)
-        lease_s = ruling.lease_until_s
-        decision = Decision(
-            at=situation.now,
-            charger=situation.charger.name,
-            mode=ruling.mode,
-            reason=ruling.reason or proposal.reason,
-            proposed=Mode(proposal.mode),
-            guard=ruling.guard,
-            lease_until=None
-            if lease_s is None
-            else situation.now + timedelta(seconds=lease_s - inputs.now_s),
-            alternatives=proposal.alternatives,
+
+def proposed(strategy: Strategy, situation: Situation, resting: Mode, on_fault: OnFault) -> Proposal:
+    """Return what a strategy proposes; one that raises proposes to rest, and `on_fault` hears of it."""
+    try:
+        return checked(strategy.propose(situation))
+    except Exception as fault:  # noqa: BLE001 - a stranger's code must not end the control of a charger
+        on_fault(situation.charger.name, fault)
+        numbers = {"mode": resting.name, "fault": type(fault).__name__}
+        return Proposal(
+            resting, Reason("strategy_failed", "{mode}, for the strategy failed with {fault}", numbers)
         )
-        return Deliberation(situation, proposal, inputs, decision)
+
+
+def ruled(situation: Situation, proposal: Proposal, inputs: GuardInputs, policy: GuardPolicy) -> Deliberation:
+    """Return a deliberation with what the guards made of the proposal."""
+    ruling = guard(proposal, inputs, policy)
+    lease_s = ruling.lease_until_s
+    decision = Decision(
+        at=situation.now,
+        charger=situation.charger.name,
+        mode=ruling.mode,
+        reason=ruling.reason or proposal.reason,
+        proposed=Mode(proposal.mode),
+        guard=ruling.guard,
+        lease_until=None if lease_s is None else situation.now + timedelta(seconds=lease_s - inputs.now_s),
+        alternatives=proposal.alternatives,
+    )
+    return Deliberation(situation, proposal, inputs, decision)
+
+
+def serves_goals(strategy: Strategy, situation: Situation) -> bool:
+    """Tell whether a goal may overrule the strategy: not where it says no, nor for a car that is full."""
+    is_full = situation.status is not None and situation.status.finished
+    return strategy.serves_goals and not is_full
 
 
 def checked(proposal: Proposal) -> Proposal:
@@ -178,7 +185,8 @@ def checked(proposal: Proposal) -> Proposal:
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError("memory and costs must be finite")
     str(proposal.reason)
-    return replace(proposal, mode=Mode(proposal.mode))
+    alternatives = tuple(replace(one, mode=Mode(one.mode)) for one in proposal.alternatives)
+    return replace(proposal, mode=Mode(proposal.mode), alternatives=alternatives)
 
 
 def _claim(view: ChargerView) -> Claim:

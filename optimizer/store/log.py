@@ -40,6 +40,7 @@ from optimizer.store.ledger import Instant, Ledger, hold_after_loss
 from optimizer.store.logfile import FileOptions, LogFile, Mishap
 from optimizer.store.overrides import Override, read_overrides, write_override
 from optimizer.store.recovery import Recovered, recover, write_stamp_seen
+from optimizer.store.shadows import ShadowLog
 from optimizer.store.sqlite import StoreUnavailable, connect_reader
 from optimizer.store.thinning import (
     DecisionMark,
@@ -53,6 +54,7 @@ _PRUNED = (
     ("site_reading", "received_at"),
     ("charger_reading", "received_at"),
     ("decision", "at"),
+    ("shadow_decision", "at"),
     ("command", "intended_at"),
     ("forecast", "issued"),
     ("event", "at"),
@@ -77,6 +79,7 @@ class Store:
     def __init__(self, path: Path, clock: Clock, journal: Journal, ledger: Ledger) -> None:
         self.path = path
         self.ledger = ledger
+        self.shadows = ShadowLog(journal)
         self._clock = clock
         self._journal = journal
         self._last = _Last()
@@ -386,7 +389,8 @@ def _prune_step(conn: sqlite3.Connection, *, table: str, column: str, end: datet
 def _drop_unused(conn: sqlite3.Connection) -> None:
     """Forget contexts that no decision needs any more, and give freed pages back to the disk."""
     conn.execute(
-        "DELETE FROM context WHERE id NOT IN (SELECT context_id FROM decision WHERE context_id NOT NULL)"
+        "DELETE FROM context WHERE id NOT IN (SELECT context_id FROM decision WHERE context_id NOT NULL"
+        " UNION SELECT context_id FROM shadow_decision WHERE context_id NOT NULL)"
     )
     conn.execute("PRAGMA incremental_vacuum(2000)").fetchall()  # one page a step
 

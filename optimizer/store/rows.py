@@ -54,28 +54,48 @@ def add_decision(
     context: Mapping[str, object] | None,
 ) -> None:
     """Append to `decision`; an equal context is stored once and shared."""
+    _insert(conn, "decision", _decided(decision, inputs) | {"context_id": _context_id(conn, context)})
+
+
+def add_shadow_decision(
+    conn: sqlite3.Connection,
+    strategy: str,
+    decision: Decision,
+    inputs: Mapping[str, object],
+    context: Mapping[str, object],
+) -> None:
+    """Append to `shadow_decision`, which is `decision` with the name of who decided."""
+    row = _decided(decision, inputs) | {"strategy": strategy, "context_id": _context_id(conn, context)}
+    _insert(conn, "shadow_decision", row)
+
+
+def _insert(conn: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:
+    marks = ",".join("?" * len(row))
+    conn.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - our own names
+
+
+def _decided(decision: Decision, inputs: Mapping[str, object]) -> dict[str, object]:
+    """Return the columns that both tables of decisions have."""
     reason = decision.reason
-    conn.execute(
-        "INSERT INTO decision (at, charger, mode, proposed, guard, reason_code, reason_params, reason,"
-        " lease_until, alternatives, inputs, context_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-        (
-            to_text(decision.at),
-            decision.charger,
-            int(decision.mode),
-            int(decision.proposed),
-            None if decision.guard is None else decision.guard.value,
-            reason.code,
-            to_json(reason.params),
-            str(reason),
-            optional_text(decision.lease_until),
-            to_json(decision.alternatives) if decision.alternatives else None,
-            to_json(inputs),
-            None if context is None else _context_id(conn, to_json(context)),
-        ),
-    )
+    return {
+        "at": to_text(decision.at),
+        "charger": decision.charger,
+        "mode": int(decision.mode),
+        "proposed": int(decision.proposed),
+        "guard": None if decision.guard is None else decision.guard.value,
+        "reason_code": reason.code,
+        "reason_params": to_json(reason.params),
+        "reason": str(reason),
+        "lease_until": optional_text(decision.lease_until),
+        "alternatives": to_json(decision.alternatives) if decision.alternatives else None,
+        "inputs": to_json(inputs),
+    }
 
 
-def _context_id(conn: sqlite3.Connection, content: str) -> int:
+def _context_id(conn: sqlite3.Connection, context: Mapping[str, object] | None) -> int | None:
+    if context is None:
+        return None
+    content = to_json(context)
     conn.execute("INSERT INTO context (content) VALUES (?) ON CONFLICT DO NOTHING", (content,))
     return int(conn.execute("SELECT id FROM context WHERE content = ?", (content,)).fetchone()[0])
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x53554E4D
 """`SUNM`, in the file's header: tells our file from any other SQLite database."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """How many migrations there are; kept in `PRAGMA user_version`."""
 
 _READINGS = (
@@ -162,6 +162,26 @@ _HAPPENINGS = (
     ) STRICT, WITHOUT ROWID""",
 )
 
+_SHADOW = (
+    """CREATE TABLE shadow_decision (
+        id INTEGER PRIMARY KEY,
+        strategy TEXT NOT NULL,       -- who decided; everything else is as in `decision`
+        at TEXT NOT NULL,
+        charger TEXT NOT NULL,
+        mode INTEGER NOT NULL,
+        proposed INTEGER NOT NULL,
+        guard TEXT,
+        reason_code TEXT NOT NULL,
+        reason_params TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        lease_until TEXT,
+        alternatives TEXT,
+        inputs TEXT NOT NULL,
+        context_id INTEGER REFERENCES context (id)
+    ) STRICT""",
+    "CREATE INDEX shadow_decision_of_charger ON shadow_decision (charger, at)",
+)
+
 
 def migrations() -> Migrations:
     """Return all steps from an empty file to today's tables, in order."""
@@ -172,5 +192,10 @@ def migrations() -> Migrations:
         for group in (_READINGS, _DECISIONS, _COMMANDS, _LEDGER, _ACCOUNTS, _HAPPENINGS):
             for statement in group:
                 db.execute(statement)
+
+    @steps()
+    def m002_shadow_decisions(db: Database) -> None:
+        for statement in _SHADOW:
+            db.execute(statement)
 
     return steps

@@ -24,6 +24,7 @@ class Spacing:
 
 
 DECISIONS = Spacing(timedelta(minutes=30), timedelta(hours=1))
+SHADOWS = Spacing(timedelta(hours=1), timedelta(hours=1))
 CHARGER_READINGS = Spacing(timedelta(minutes=5), timedelta(minutes=30))
 SITE_READINGS = Spacing(timedelta(minutes=5), timedelta(minutes=5))
 
@@ -42,12 +43,20 @@ class DecisionMark:
         """Take what is compared."""
         return cls(decision.at, decision.mode, decision.guard, decision.reason.code)
 
+    def differs(self, other: DecisionMark) -> bool:
+        """Tell whether something else was decided, or for another reason."""
+        mine, others = ((mark.mode, mark.guard, mark.reason_code) for mark in (self, other))
+        return mine != others
+
 
 def keeps_decision(last: DecisionMark | None, mark: DecisionMark, *, connected: bool) -> bool:
     """Tell whether a decision is written: mode, guard or reason changed, or it is time again."""
-    if last is None or (last.mode, last.guard, last.reason_code) != (mark.mode, mark.guard, mark.reason_code):
-        return True
-    return DECISIONS.due(last.at, mark.at, connected=connected)
+    return last is None or last.differs(mark) or DECISIONS.due(last.at, mark.at, connected=connected)
+
+
+def keeps_shadow(last: DecisionMark | None, mark: DecisionMark) -> bool:
+    """Tell whether a decision that is never sent is written: the same, but each hour with a car as well."""
+    return last is None or last.differs(mark) or SHADOWS.due(last.at, mark.at, connected=True)
 
 
 def keeps_site_reading(last: SiteReading | None, reading: SiteReading) -> bool:
