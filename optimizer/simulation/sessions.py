@@ -50,18 +50,26 @@ def read_sessions(path: Path, user: str | None = None) -> tuple[Session, ...]:
     `user` keeps only the sessions of that user.  Raises `InputError` with the line for a missing
     column, a time without offset, a departure before the arrival, or an overlap.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            parsed = [_session(path, number, row) for number, row in enumerate(csv.DictReader(file), start=2)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV text") from error
-    kept = sorted((s for s in parsed if user is None or s.user == user), key=lambda s: s.arrival)
+    kept = sorted((s for s in session_rows(path) if user is None or s.user == user), key=lambda s: s.arrival)
     for earlier, later in itertools.pairwise(kept):
         if later.arrival < earlier.departure:
             raise InputError(
                 f"{path}: the session of {later.arrival.isoformat()} begins before the last ends"
             )
     return tuple(kept)
+
+
+def session_rows(path: Path) -> tuple[Session, ...]:
+    """Return the sessions of all users in the order of the file, which may overlap.
+
+    Raises `InputError` with the line like `read_sessions`.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = enumerate(csv.DictReader(file), start=2)
+            return tuple(_session(path, number, row) for number, row in rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV text") from error
 
 
 def _session(path: Path, line: int, row: dict[str, str]) -> Session:
