@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta, tzinfo
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from optimizer.backtest.case import GoalSpan, Visit
-from optimizer.backtest.habit import HabitLaw, expected
+from optimizer.backtest.habit import REFERENCE, HabitLaw, expected
 from optimizer.backtest.house_file import HouseData
 from optimizer.backtest.visits import NumberedSession
 from optimizer.config.goals import next_goal
@@ -36,20 +37,19 @@ def habit_goals(
     sessions: Sequence[NumberedSession],
     house: HouseData,
     zone: tzinfo | None = None,
-    law: HabitLaw = HabitLaw(),  # noqa: B008 - frozen
+    law: HabitLaw = REFERENCE,
 ) -> tuple[GoalSpan, ...]:
-    """Return what the earlier ones of all `sessions` let expect at each visit's arrival.
+    """Return what the earlier ones of all `sessions` let expect while each visit lasts.
 
     Where nothing can be said the span has no energy, and a deadline that has come: no goal.
     """
-    by_number = {one.number: place for place, one in enumerate(sessions)}
-    past = [one.session for one in sessions]
-    return tuple(
-        _expected_span(
-            visit, past[by_number[visit.number]], past[: by_number[visit.number]], house, zone, law
-        )
-        for visit in visits
-    )
+    places = {one.number: place for place, one in enumerate(sessions)}
+    spans: list[GoalSpan] = []
+    for visit in visits:
+        place = places[visit.number]
+        past = [one.session for one in sessions[:place]]
+        spans += _habit_spans(visit, sessions[place].session, past, _Asked(house, zone, law))
+    return tuple(spans)
 
 
 def weekly_goals(goals: Sequence[WeeklyGoal], zone: ZoneInfo, house: HouseData) -> tuple[GoalSpan, ...]:
@@ -57,18 +57,31 @@ def weekly_goals(goals: Sequence[WeeklyGoal], zone: ZoneInfo, house: HouseData) 
     return tuple(_weekly(goals, zone, house))
 
 
-def _expected_span(
-    visit: Visit,
-    session: Session,
-    past: Sequence[Session],
-    house: HouseData,
-    zone: tzinfo | None,
-    law: HabitLaw,
-) -> GoalSpan:
-    habit = expected(session.arrival, past, zone, law)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    house: HouseData
+    zone: tzinfo | None
+    law: HabitLaw
+
+    def habit(
+        self, session: Session, past: Sequence[Session], overdue: datetime | None = None
+    ) -> tuple[int, float] | None:
+        """Return the expected departure's minute and the energy."""
+        habit = expected(session.arrival, past, self.zone, self.law, overdue)
+        return None if habit is None else (self.house.minute(habit.departure), habit.energy_kwh)
+
+
+def _habit_spans(
+    visit: Visit, session: Session, past: Sequence[Session], asked: _Asked
+) -> Iterator[GoalSpan]:
+    """Yield what is expected on arrival, and again whenever the car is still there when it should be gone."""
+    start, habit = visit.arrival, asked.habit(session, past)
     if habit is None:
-        return GoalSpan(visit.arrival, visit.arrival, 0.0)
-    return GoalSpan(visit.arrival, house.minute(habit.departure), habit.energy_kwh)
+        yield GoalSpan(start, start, 0.0)
+    while habit is not None and start < visit.departure:
+        deadline, energy_kwh = habit
+        yield GoalSpan(start, deadline, energy_kwh)
+        start, habit = deadline, asked.habit(session, past, asked.house.start + deadline * _MINUTE)
 
 
 def _weekly(goals: Sequence[WeeklyGoal], zone: ZoneInfo, house: HouseData) -> Iterator[GoalSpan]:

@@ -27,6 +27,7 @@ Flags = NDArray[np.bool_]
 HELD_MIN = 60
 """The longest gap that is bridged."""
 STEP_MIN = (1, 60)
+MOST_SCALE = 1000.0
 
 _NOISE_W = -5.0
 _MOST_W = 1e6
@@ -92,8 +93,7 @@ def read_house(path: Path, columns: HouseColumns) -> HouseData:
         InputError: what is wrong, with file, column, line or row, and what would be right.
 
     """
-    if not (math.isfinite(columns.pv_scale) and columns.pv_scale >= 0.0):
-        raise InputError(f"pv-scale {columns.pv_scale:g}: must be a number of at least 0")
+    check_scale(columns.pv_scale)
     names = tuple(dict.fromkeys((columns.pv, columns.load)))
     hint = "; other names: --pv-column NAME, --load-column NAME"
     table = read_table(path, names, hint)
@@ -113,6 +113,12 @@ def read_house(path: Path, columns: HouseColumns) -> HouseData:
     start = datetime.fromtimestamp(int(table.time_s[0]), UTC)
     found = minutes_of(path.name, start, pv_w * columns.pv_scale, load_w, step_min=step_s // 60)
     return replace(found, notes=note + found.notes)
+
+
+def check_scale(pv_scale: float) -> None:
+    """Raise `InputError` for a factor that makes no sense."""
+    if not 0.0 <= pv_scale <= MOST_SCALE:
+        raise InputError(f"pv-scale {pv_scale:g}: allowed are 0 to {MOST_SCALE:g}")
 
 
 def minutes_of(

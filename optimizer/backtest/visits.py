@@ -36,7 +36,7 @@ class NumberedSession:
 
 
 def read_numbered(path: Path, user: str | None = None) -> tuple[NumberedSession, ...]:
-    """Read one user's sessions, ascending by arrival.
+    """Read one user's sessions, ascending by arrival; they may overlap.
 
     Raises:
         InputError: what is wrong, with file and line; the list is empty; a user is missing or unknown.
@@ -54,11 +54,23 @@ def read_numbered(path: Path, user: str | None = None) -> tuple[NumberedSession,
         if one.session.energy_kwh > MOST_KWH:
             told = f"energy_kwh is {one.session.energy_kwh:g}: more than {MOST_KWH:g} kWh goes into no car"
             raise InputError(f"{path}:{one.number + 2}: {told} (is it in Wh?)")
-    for earlier, later in itertools.pairwise(kept):
-        if later.session.arrival < earlier.session.departure:
-            told = f"begins before the one of line {earlier.number + 2} ends; a charger has one car at a time"
-            raise InputError(f"{path}:{later.number + 2}: the session {told}")
     return tuple(kept)
+
+
+def one_at_a_time(
+    name: str, sessions: Sequence[NumberedSession]
+) -> tuple[tuple[NumberedSession, ...], tuple[str, ...]]:
+    """Return the sessions (ascending) without those that begin before the last one ends, and a note.
+
+    Some households have two cars under one name; a charger has one at a time.
+    """
+    kept: list[NumberedSession] = []
+    left: list[NumberedSession] = []
+    for one in sessions:
+        overlaps = bool(kept) and one.session.arrival < kept[-1].session.departure
+        (left if overlaps else kept).append(one)
+    told = f"begin before the one before ends and are left out: {_listed(left)}"
+    return tuple(kept), (f"{name}: {len(left)} sessions {told}",) if left else ()
 
 
 def visits_of(
