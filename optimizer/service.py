@@ -131,7 +131,7 @@ class Service:
         self.rules = rules_from(settings, dry_run=dry_run)
         self.world = World(self.rules.chargers, self.rules.poll.site_interval_s, self.rules.guard.fresh_s)
         self.strategy = settings.build_strategy()
-        self.shadow = settings.build_shadow()
+        self.tried = settings.build_shadow()
         self._ports = ports
         self._base_url = base_url or settings.solax.base_url
         self._token = token or settings.token
@@ -164,13 +164,15 @@ class Service:
         self.cycle = self._wired()
         self._recorder.take_over(past)
         self._commander.take_over(past.interrupted)
+        if self._shadow is not None:
+            self._shadow.take_over(past.shadows, clock.now(), clock.monotonic_s())
         self._calendar.start(self._jobs())
         self._stack.push_async_callback(self._calendar.stop)
         self._tell_start()
         self._ports.notifier.ready()
 
     def _tell_start(self) -> None:
-        name, tried = self.strategy.name, "" if self.shadow is None else self.shadow.name
+        name, tried = self.strategy.name, "" if self.tried is None else self.tried.name
         beside = tried and f", and {tried} as its shadow"
         self.store.event("start", f"sunmode starts with {name}{beside}")
         _log.info("started", strategy=name, shadow=tried or None, chargers=len(self.rules.chargers))
@@ -281,9 +283,9 @@ class Service:
             decider=Decider(world, rules, self.strategy, self._strategy_failed),
             commander=Commander(self.client, world, self.store, recorder, clock, rules.readable_s),
             recorder=recorder,
-            shadow=None if self.shadow is None else Shadow(self.shadow, rules, self.store),
+            shadow=None if self.tried is None else Shadow(self.tried, rules, self.store),
         )
-        self._recorder, self._commander = recorder, parts.commander
+        self._recorder, self._commander, self._shadow = recorder, parts.commander, parts.shadow
         return Cycle(world, rules, parts, self.store, clock, self._ports.notifier)
 
     def _jobs(self) -> list[Job]:

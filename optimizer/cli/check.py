@@ -122,7 +122,9 @@ async def _cloud(settings: Settings, client: SolaxClient, clock: Clock) -> Async
 
 def _strategy(settings: Settings) -> Finding:
     try:
-        return Finding("strategy", True, settings.build_strategy().name)
+        shadow = settings.build_shadow()
+        beside = "" if shadow is None else f"; {shadow.name} in its shadow"
+        return Finding("strategy", True, settings.build_strategy().name + beside)
     except SunmodeError as error:
         return Finding("strategy", False, str(error))
 

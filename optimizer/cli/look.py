@@ -25,6 +25,7 @@ from optimizer.store.queries import (
     decision_at,
     export_parquet,
     last_status,
+    shadows_at,
 )
 
 
@@ -59,9 +60,12 @@ def why_command(moment: str | None, config_path: Path | None) -> None:
     found = decision_at(settings.store.path, at)
     if not found:
         raise InputError(f"nothing was decided before {at.astimezone(settings.zone):%Y-%m-%d %H:%M}")
-    for decision in found.values():
+    shadows = shadows_at(settings.store.path, at)
+    for name, decision in found.items():
         for line in _explained(decision, settings.zone):
             click.echo(line)
+        if name in shadows:
+            click.echo(_in_the_shadow(shadows[name], settings.zone))
 
 
 @click.command("export")
@@ -122,6 +126,9 @@ def _lines(status: Status, settings: Settings, now: datetime) -> Iterator[str]:
     for decision in status.decisions.values():
         since = _ago(decision.at, now)
         yield f"  decision  {decision.charger}: {decision.mode.name}, written {since}: {decision.reason}"
+    for shadow in status.shadows.values():
+        by = f"{shadow.mode.name} by {shadow.strategy}, written {_ago(shadow.at, now)}"
+        yield f"  shadow    {shadow.charger}: {by}: {shadow.reason}"
     for order in status.overrides:
         until = f"until {order.until.astimezone(zone):%a %H:%M}"
         held = "automatic" if order.mode is None else f"{order.mode.name} {until}"
@@ -183,6 +190,23 @@ def _explained(decision: LoggedDecision, zone: ZoneInfo) -> Iterator[str]:
         yield f"  {mode.name} would cost {cost_eur:+.2f} EUR"
 
 
+def _in_the_shadow(shadow: LoggedDecision, zone: ZoneInfo) -> str:
+    by = f"{shadow.mode.name} by {shadow.strategy}, as decided at {shadow.at.astimezone(zone):%H:%M:%S}"
+    return f"  in the shadow: {by}: {shadow.reason}"
+
+
+def _decided(decision: LoggedDecision) -> dict[str, Any]:
+    return {
+        "at": decision.at,
+        "mode": decision.mode.name,
+        "proposed": decision.proposed.name,
+        "guard": decision.guard,
+        "reason_code": decision.reason_code,
+        "reason": decision.reason,
+        "lease_until": decision.lease_until,
+    }
+
+
 def _document(status: Status, settings: Settings, now: datetime) -> Mapping[str, Any]:
     return {
         "now": now,
@@ -191,17 +215,9 @@ def _document(status: Status, settings: Settings, now: datetime) -> Mapping[str,
             name: {**asdict(reading), "mode": _name(reading.mode), "status": reading.status.name}
             for name, reading in status.chargers.items()
         },
-        "decisions": {
-            name: {
-                "at": decision.at,
-                "mode": decision.mode.name,
-                "proposed": decision.proposed.name,
-                "guard": decision.guard,
-                "reason_code": decision.reason_code,
-                "reason": decision.reason,
-                "lease_until": decision.lease_until,
-            }
-            for name, decision in status.decisions.items()
+        "decisions": {name: _decided(decision) for name, decision in status.decisions.items()},
+        "shadows": {
+            name: {"strategy": shadow.strategy, **_decided(shadow)} for name, shadow in status.shadows.items()
         },
         "overrides": [{**asdict(order), "mode": _name(order.mode)} for order in status.overrides],
         "sessions": status.sessions,

@@ -13,8 +13,9 @@ house as it would be then: the car's power and energy are what the strategy in u
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import structlog
 
@@ -24,6 +25,7 @@ from optimizer.runtime.decider import Deliberation, proposed, ruled, serves_goal
 from optimizer.runtime.replay import context_of, inputs_of
 from optimizer.runtime.rules import Rules
 from optimizer.store.log import Store
+from optimizer.store.shadows import PastShadow
 
 _DAY_S = 86_400.0
 
@@ -65,11 +67,20 @@ class _Course:
 
     def adopt(self, one: Deliberation) -> None:
         """Go on from a decision as if it had been sent."""
-        now_s, before = one.inputs.now_s, one.inputs.current
-        self.current, self.memory, self.proposed_at_s = one.decision.mode, one.proposal.memory, now_s
-        if before is not None and before is not one.decision.mode:
-            self.changed_at_s = now_s
-            self.changes_s.append(now_s)
+        self.memory, self.proposed_at_s = one.proposal.memory, one.inputs.now_s
+        self._go(one.inputs.current, one.decision.mode, one.inputs.now_s)
+
+    def resume(self, past: PastShadow, at_s: float) -> None:
+        """Take in a decision of an earlier run, the oldest first; a clean stop has put the charger to rest."""
+        self._go(self.current, past.mode, at_s)
+        if not past.stands:
+            self.current = None
+
+    def _go(self, before: Mode | None, mode: Mode, at_s: float) -> None:
+        self.current = mode
+        if before is not None and before is not mode:
+            self.changed_at_s = at_s
+            self.changes_s.append(at_s)
 
 
 class Shadow:
@@ -84,6 +95,13 @@ class Shadow:
             spec.name: context_of(spec, rules, strategy) for spec in rules.chargers
         }
         self._faults: set[tuple[str, str]] = set()
+
+    def take_over(self, past: Iterable[PastShadow], now: datetime, now_s: float) -> None:
+        """Go on with what this strategy decided in an earlier run."""
+        for one in past:
+            course = self._courses.get(one.charger)
+            if course is not None and one.strategy == self._strategy.name:
+                course.resume(one, now_s - max(0.0, (now - one.at).total_seconds()))
 
     def follow(self, decided: Sequence[Deliberation]) -> None:
         """Decide for the same chargers at the same instant; whatever goes wrong here stays here."""

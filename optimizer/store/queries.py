@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ TABLES = (
     "site_reading",
     "charger_reading",
     "decision",
+    "shadow_decision",
     "context",
     "command",
     "command_event",
@@ -67,11 +69,13 @@ INSTANTS = frozenset(
 """Columns that hold instants; frames have them as UTC times."""
 
 _BUSY_MS = 2000
-_DECISION = (
+_DECIDED = (
     "SELECT d.at, d.charger, d.mode, d.proposed, d.guard, d.reason_code, d.reason_params, d.reason,"
-    " d.lease_until, d.alternatives, d.inputs, c.content FROM decision d"
+    " d.lease_until, d.alternatives, d.inputs, c.content FROM {table} d"
     " LEFT JOIN context c ON c.id = d.context_id"
 )
+_SHADOW_STANDS = timedelta(minutes=70)
+"""A shadow decides at least hourly: what is older than this and a cycle was of a shadow that is no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,11 @@ class LoggedDecision:
     alternatives: tuple[tuple[Mode, float], ...]
     inputs: Mapping[str, Any]
     context: Mapping[str, Any]
+
+    @property
+    def strategy(self) -> str:
+        """Whose proposal it was, as far as it was written down."""
+        return str(self.context.get("strategy", "unknown"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,7 @@ class Status:
     site: SiteReading | None
     chargers: Mapping[str, ChargerReading]
     decisions: Mapping[str, LoggedDecision]
+    shadows: Mapping[str, LoggedDecision]
     overrides: tuple[Override, ...]
     sessions: Mapping[str, OpenSession]
     calls_last_minute: int
@@ -186,7 +196,7 @@ def _frame(conn: sqlite3.Connection, source: str, params: Sequence[object]) -> p
 
 
 def export_parquet(path: Path, out_dir: Path) -> list[Path]:
-    """Write every table to `out_dir/<table>.parquet` and return the files.
+    """Write every table to `out_dir/<table>.parquet` and return the files; an older log has fewer.
 
     Raises:
         InputError: no readable log, or the folder cannot be written to.
@@ -197,7 +207,7 @@ def export_parquet(path: Path, out_dir: Path) -> list[Path]:
         with reading(path) as conn:
             conn.execute("BEGIN")  # one moment for all tables
             files = []
-            for table in TABLES:
+            for table in filter(partial(_has_table, conn), TABLES):
                 files.append(out_dir / f"{table}.parquet")
                 _frame(conn, table, ()).to_parquet(files[-1], index=False)
             return files
@@ -217,6 +227,7 @@ def last_status(path: Path, now: datetime, events: int = 10) -> Status:
             site=last_site_reading(conn),
             chargers=last_charger_readings(conn),
             decisions=_decisions_at(conn, now),
+            shadows=_shadows_at(conn, now),
             overrides=read_overrides(conn, now),
             sessions=open_sessions(conn),
             calls_last_minute=_calls_since(conn, now - timedelta(minutes=1), now),
@@ -239,6 +250,17 @@ def decision_at(path: Path, at: datetime) -> dict[str, LoggedDecision]:
         return _decisions_at(conn, at)
 
 
+def shadows_at(path: Path, at: datetime) -> dict[str, LoggedDecision]:
+    """Return for each charger what the shadow would have had it do at `at`; nothing where there was none.
+
+    Raises:
+        InputError: no readable log.
+
+    """
+    with reading(path) as conn:
+        return _shadows_at(conn, at)
+
+
 def day_energy(path: Path, start_including: datetime, end_excluding: datetime) -> DayEnergy:
     """Return the sums over `[start_including, end_excluding)`.
 
@@ -256,11 +278,28 @@ def day_energy(path: Path, start_including: datetime, end_excluding: datetime) -
     return DayEnergy(*row)
 
 
-def _decisions_at(conn: sqlite3.Connection, at: datetime) -> dict[str, LoggedDecision]:
-    chargers = [row[0] for row in conn.execute("SELECT DISTINCT charger FROM decision ORDER BY charger")]
+def _shadows_at(conn: sqlite3.Connection, at: datetime) -> dict[str, LoggedDecision]:
+    if not _has_table(conn, "shadow_decision"):
+        return {}
+    found = _decisions_at(conn, at, "shadow_decision")
+    return {name: shadow for name, shadow in found.items() if at - shadow.at <= _SHADOW_STANDS}
+
+
+def _has_table(conn: sqlite3.Connection, table: str) -> bool:
+    """Tell whether the log has a table: no service has brought an older one up to date yet."""
+    query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
+    return conn.execute(query, (table,)).fetchone() is not None
+
+
+def _decisions_at(
+    conn: sqlite3.Connection, at: datetime, table: str = "decision"
+) -> dict[str, LoggedDecision]:
+    query = f"SELECT DISTINCT charger FROM {table} ORDER BY charger"  # noqa: S608 - one of our tables
+    chargers = [row[0] for row in conn.execute(query)]
     rows = (
         conn.execute(
-            f"{_DECISION} WHERE d.charger = ? AND d.at <= ? ORDER BY d.at DESC, d.id DESC LIMIT 1",
+            f"{_DECIDED.format(table=table)} WHERE d.charger = ? AND d.at <= ?"
+            " ORDER BY d.at DESC, d.id DESC LIMIT 1",
             (charger, to_text(at)),
         ).fetchone()
         for charger in chargers

@@ -14,8 +14,9 @@ from optimizer.store.commands import OPEN_LIST, CommandState, mark
 from optimizer.store.instants import from_text, optional_instant, to_text
 from optimizer.store.ledger import Instant
 from optimizer.store.overrides import Override, read_overrides
+from optimizer.store.shadows import PastShadow, past_shadows
 
-_COMMANDS_KEPT = timedelta(hours=24)
+_KEPT = timedelta(hours=24)
 _STAMP = "site_stamp"
 
 
@@ -52,8 +53,8 @@ class Recovered:
     `interrupted` commands may or may not have reached the charger: read it before the first one is sent.
     `stamp_age_s` is the time since the vendor's stamp was first seen, so that data does not become young by a
     restart; `stamp_proven` tells whether it followed another within `watched_s`, so that it was new then.
-    `commands` holds those of the last 24 h, oldest first, `overrides` the newest first.  `accounts` tells
-    what of the cars' energy is in the log, None where nothing was ever told.
+    `commands` and `shadows` are those of the last 24 h, oldest first, `overrides` the newest first.
+    `accounts` tells what of the cars' energy is in the log, None where nothing was ever told.
     """
 
     interrupted: tuple[PastCommand, ...]
@@ -65,6 +66,7 @@ class Recovered:
     overrides: tuple[Override, ...]
     sessions: Mapping[str, OpenSession]
     accounts: Accounts | None
+    shadows: tuple[PastShadow, ...] = ()
 
 
 NOTHING = Recovered(
@@ -87,7 +89,7 @@ def recover(conn: sqlite3.Connection, now: Instant, watched_s: float = 420.0) ->
     mark(conn, [command.id for command in interrupted], CommandState.UNKNOWN, now, None, None)
     return Recovered(
         interrupted=interrupted,
-        commands=_commands(conn, "intended_at >= ?", (to_text(now.at - _COMMANDS_KEPT),)),
+        commands=_commands(conn, "intended_at >= ?", (to_text(now.at - _KEPT),)),
         chargers=last_charger_readings(conn),
         site=last_site_reading(conn),
         stamp_age_s=_stamp_age_s(conn, now),
@@ -95,6 +97,7 @@ def recover(conn: sqlite3.Connection, now: Instant, watched_s: float = 420.0) ->
         overrides=read_overrides(conn, now.at),
         sessions=open_sessions(conn),
         accounts=read_accounts(conn),
+        shadows=past_shadows(conn, now.at - _KEPT),
     )
 
 

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from optimizer.domain import Decision
-from optimizer.store import rows
+from optimizer.domain import Decision, Mode
+from optimizer.store.instants import from_text, to_text
+from optimizer.store.rows import add_shadow_decision
 from optimizer.store.thinning import DecisionMark, keeps_shadow
 
 if TYPE_CHECKING:
     from optimizer.store.writer import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class PastShadow:
+    """What a shadow decided in an earlier run; `stands` until a clean stop, which rests the chargers."""
+
+    at: datetime
+    charger: str
+    strategy: str
+    mode: Mode
+    stands: bool
 
 
 class ShadowLog:
@@ -36,6 +50,21 @@ class ShadowLog:
             self._journal.post(partial(_add, strategy, decision, inputs, context))
 
 
+def past_shadows(conn: sqlite3.Connection, since: datetime) -> tuple[PastShadow, ...]:
+    """Return what was decided since then, oldest first."""
+    rows = conn.execute(
+        "SELECT at, charger, strategy, mode,"
+        " at > coalesce((SELECT max(at) FROM event WHERE kind = 'stop'), '')"
+        " FROM shadow_decision WHERE at >= ? AND charger IN (SELECT DISTINCT charger FROM shadow_decision)"
+        " ORDER BY id",
+        (to_text(since),),
+    )
+    return tuple(
+        PastShadow(from_text(at), charger, strategy, Mode(mode), bool(stands))
+        for at, charger, strategy, mode, stands in rows
+    )
+
+
 def _add(
     strategy: str,
     decision: Decision,
@@ -43,4 +72,4 @@ def _add(
     context: Mapping[str, object],
     conn: sqlite3.Connection,
 ) -> None:
-    rows.add_shadow_decision(conn, strategy, decision, inputs, context)
+    add_shadow_decision(conn, strategy, decision, inputs, context)
