@@ -1,4 +1,4 @@
-"""From files and options to the case a backtest runs on: everything is read and checked before anything runs."""
+"""From files and options to the case of a backtest: all is read and checked before anything runs."""
 
 from __future__ import annotations
 

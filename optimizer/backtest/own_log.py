@@ -2,8 +2,8 @@
 
 - A reading is held until the next one, for at most 15 minutes, as the energy accounts do; beyond that the
   general rule for gaps holds, so that a silence of up to an hour is bridged.
-- The base load is what the house took without the cars: `pv + grid + battery - ev`, with what the chargers told
-  last before, and never below 0.  A charger's reading stands for as long as the log leaves the next unwritten.
+- The base load is what the house took without the cars: `pv + grid + battery - ev`, with what the chargers
+  told last before, and never below 0.  A charger's reading stands until the log is bound to have the next.
 - The log is opened read-only.
 """
 
