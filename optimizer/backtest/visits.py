@@ -69,8 +69,8 @@ def one_at_a_time(
     for one in sessions:
         overlaps = bool(kept) and one.session.arrival < kept[-1].session.departure
         (left if overlaps else kept).append(one)
-    told = f"begin before the one before ends and are left out: {_listed(left)}"
-    return tuple(kept), (f"{name}: {len(left)} sessions {told}",) if left else ()
+    told = _left_out(left, "begins", "begin", "before the one before ends")
+    return tuple(kept), (f"{name}: {told}",) if left else ()
 
 
 def visits_of(
@@ -97,14 +97,16 @@ def visits_of(
             visits.append(visit)
     if not visits:
         raise InputError(_none_left(name, sessions, house))
-    notes = [f"{name}: {outside} sessions outside of the house's time are left out"] if outside else []
-    for left, why in (
-        (partly, "lie partly outside of the house's time"),
-        (unknown, "touch a gap in the house's data"),
-        (short, "are shorter than a minute"),
+    notes = (
+        [f"{name}: {_number(outside)} outside of the house's time {_be(outside)} left out"] if outside else []
+    )
+    for left, what in (
+        (partly, ("lies", "lie", "partly outside of the house's time")),
+        (unknown, ("touches", "touch", "a gap in the house's data")),
+        (short, ("is", "are", "shorter than a minute")),
     ):
         if left:
-            notes.append(f"{name}: {len(left)} sessions {why} and are left out: {_listed(left)}")
+            notes.append(f"{name}: {_left_out(left, *what)}")
     return tuple(visits), tuple(notes)
 
 
@@ -132,6 +134,20 @@ def _none_left(name: str, sessions: Sequence[NumberedSession], house: HouseData)
     first, last = sessions[0].session, sessions[-1].session
     told = f"from {first.arrival.isoformat()} to {last.departure.isoformat()}"
     return f"{name}: none of the {len(sessions)} sessions ({told}) lies within the house's data ({span})"
+
+
+def _left_out(sessions: Sequence[NumberedSession], does: str, do: str, what: str) -> str:
+    count = len(sessions)
+    verb = does if count == 1 else do
+    return f"{_number(count)} {verb} {what} and {_be(count)} left out: {_listed(sessions)}"
+
+
+def _number(count: int) -> str:
+    return f"{count} session" if count == 1 else f"{count} sessions"
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _listed(sessions: Sequence[NumberedSession]) -> str:
