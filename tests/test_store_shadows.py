@@ -81,8 +81,9 @@ def test_a_log_of_version_1_is_read_as_it_is(old: Path, tmp_path: Path) -> None:
     assert query(old, "PRAGMA user_version") == [(1,)]
 
 
-def shadow(store: Store, minutes: float, mode: Mode = Mode.GREEN) -> None:
-    store.shadows.decision("deadline", decision(minutes, mode), {"minutes": minutes}, CONTEXT)
+def shadow(store: Store, minutes: float, mode: Mode = Mode.GREEN, *, connected: bool = True) -> None:
+    made = decision(minutes, mode)
+    store.shadows.decision("deadline", made, {"minutes": minutes}, CONTEXT, connected=connected)
 
 
 def test_a_decision_in_the_shadow_is_written_on_change_and_once_an_hour(tmp_path: Path) -> None:
@@ -96,6 +97,24 @@ def test_a_decision_in_the_shadow_is_written_on_change_and_once_an_hour(tmp_path
     assert query(path, "SELECT * FROM decision") == []
 
 
+def test_without_a_car_a_decision_in_the_shadow_is_written_every_six_hours(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with opened(path, HandClock()) as store:
+        for minute in range(0, 24 * 60, 5):
+            shadow(store, minute, connected=False)
+    assert len(query(path, "SELECT 1 FROM shadow_decision")) == 4
+
+
+def test_a_shadow_that_a_later_start_has_no_more_is_not_shown(tmp_path: Path) -> None:
+    path, clock = tmp_path / "log.db", HandClock()
+    with opened(path, clock) as store:
+        shadow(store, 0)
+        clock.at += timedelta(minutes=30)
+        store.event("start", "sunmode starts with threshold")
+    assert shadows_at(path, T0 + timedelta(minutes=29))["car"].mode is Mode.GREEN
+    assert shadows_at(path, T0 + timedelta(minutes=31)) == {}
+
+
 def test_a_shadow_is_shown_while_it_is_followed(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     with opened(path, HandClock()) as store:
@@ -103,16 +122,16 @@ def test_a_shadow_is_shown_while_it_is_followed(tmp_path: Path) -> None:
         shadow(store, 30, Mode.FAST)
     assert shadows_at(path, T0 - timedelta(minutes=1)) == {}
     assert shadows_at(path, T0 + timedelta(minutes=29))["car"].mode is Mode.GREEN
-    at_the_end = shadows_at(path, T0 + timedelta(minutes=95))["car"]
+    at_the_end = shadows_at(path, T0 + timedelta(hours=6))["car"]
     assert (at_the_end.mode, at_the_end.strategy) == (Mode.FAST, "deadline")
-    assert shadows_at(path, T0 + timedelta(minutes=101)) == {}
+    assert shadows_at(path, T0 + timedelta(hours=7)) == {}
 
 
 def test_old_shadows_are_removed_and_their_contexts_with_them(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     with opened(path, HandClock()) as store:
         shadow(store, 0)
-        store.shadows.decision("timer", decision(90), {}, {"strategy": "timer"})
+        store.shadows.decision("timer", decision(90), {}, {"strategy": "timer"}, connected=True)
         assert asyncio.run(store.prune(T0 + timedelta(minutes=10))) == 1
     assert query(path, "SELECT strategy FROM shadow_decision") == [("timer",)]
     assert query(path, "SELECT content FROM context") == [('{"strategy":"timer"}',)]

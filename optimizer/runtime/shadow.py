@@ -71,7 +71,7 @@ class _Course:
         self._go(one.inputs.current, one.decision.mode, one.inputs.now_s)
 
     def resume(self, past: PastShadow, at_s: float) -> None:
-        """Take in a decision of an earlier run, the oldest first; a clean stop has put the charger to rest."""
+        """Take in a decision of an earlier run, the oldest first; a clean stop put the charger to rest."""
         self._go(self.current, past.mode, at_s)
         if not past.stands:
             self.current = None
@@ -119,7 +119,13 @@ class Shadow:
         proposal = proposed(self._strategy, situation, policy.resting_mode, self._tell)
         one = ruled(situation, proposal, inputs, policy)
         course.adopt(one)
-        self._store.shadows.decision(self._strategy.name, one.decision, inputs_of(one), self._contexts[name])
+        self._store.shadows.decision(
+            self._strategy.name,
+            one.decision,
+            inputs_of(one),
+            self._contexts[name],
+            connected=situation.connected,
+        )
 
     def _tell(self, charger: str, fault: BaseException) -> None:
         kind = type(fault).__name__

@@ -23,6 +23,7 @@ from optimizer.store.overrides import Override, read_overrides
 from optimizer.store.recovery import OpenSession, last_charger_readings, last_site_reading, open_sessions
 from optimizer.store.schema import APPLICATION_ID
 from optimizer.store.sqlite import connect_reader, sidecar
+from optimizer.store.thinning import SHADOWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +75,8 @@ _DECIDED = (
     " d.lease_until, d.alternatives, d.inputs, c.content FROM {table} d"
     " LEFT JOIN context c ON c.id = d.context_id"
 )
-_SHADOW_STANDS = timedelta(minutes=70)
-"""A shadow decides at least hourly: what is older than this and a cycle was of a shadow that is no more."""
+_SHADOW_STANDS = SHADOWS.idle + timedelta(minutes=10)
+"""What is older is of a shadow that is no more, for one is written at least each time that `idle` is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +282,11 @@ def day_energy(path: Path, start_including: datetime, end_excluding: datetime) -
 def _shadows_at(conn: sqlite3.Connection, at: datetime) -> dict[str, LoggedDecision]:
     if not _has_table(conn, "shadow_decision"):
         return {}
+    started = "SELECT max(at) FROM event WHERE kind = 'start' AND at <= ?"
+    start = optional_instant(conn.execute(started, (to_text(at),)).fetchone()[0])
+    since = max(at - _SHADOW_STANDS, start or at - _SHADOW_STANDS)
     found = _decisions_at(conn, at, "shadow_decision")
-    return {name: shadow for name, shadow in found.items() if at - shadow.at <= _SHADOW_STANDS}
+    return {name: shadow for name, shadow in found.items() if shadow.at >= since}
 
 
 def _has_table(conn: sqlite3.Connection, table: str) -> bool:

@@ -42,10 +42,12 @@ class ShadowLog:
         decision: Decision,
         inputs: Mapping[str, object],
         context: Mapping[str, object],
+        *,
+        connected: bool,
     ) -> None:
-        """Log a decision of `strategy` if it is another one, or once an hour; as `Store.decision` does."""
+        """Log a decision of `strategy` if it is another one, or now and then; as `Store.decision` does."""
         mark = DecisionMark.of(decision)
-        if keeps_shadow(self._last.get(decision.charger), mark):
+        if keeps_shadow(self._last.get(decision.charger), mark, connected=connected):
             self._last[decision.charger] = mark
             self._journal.post(partial(_add, strategy, decision, inputs, context))
 

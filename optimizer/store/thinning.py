@@ -24,7 +24,7 @@ class Spacing:
 
 
 DECISIONS = Spacing(timedelta(minutes=30), timedelta(hours=1))
-SHADOWS = Spacing(timedelta(hours=1), timedelta(hours=1))
+SHADOWS = Spacing(timedelta(hours=1), timedelta(hours=6))
 CHARGER_READINGS = Spacing(timedelta(minutes=5), timedelta(minutes=30))
 SITE_READINGS = Spacing(timedelta(minutes=5), timedelta(minutes=5))
 
@@ -54,9 +54,9 @@ def keeps_decision(last: DecisionMark | None, mark: DecisionMark, *, connected: 
     return last is None or last.differs(mark) or DECISIONS.due(last.at, mark.at, connected=connected)
 
 
-def keeps_shadow(last: DecisionMark | None, mark: DecisionMark) -> bool:
-    """Tell whether a decision that is never sent is written: the same, but each hour with a car as well."""
-    return last is None or last.differs(mark) or SHADOWS.due(last.at, mark.at, connected=True)
+def keeps_shadow(last: DecisionMark | None, mark: DecisionMark, *, connected: bool) -> bool:
+    """Tell whether a decision that is never sent is written: on the same changes, else more rarely."""
+    return last is None or last.differs(mark) or SHADOWS.due(last.at, mark.at, connected=connected)
 
 
 def keeps_site_reading(last: SiteReading | None, reading: SiteReading) -> bool:
