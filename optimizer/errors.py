@@ -15,6 +15,10 @@ class InputError(SunmodeError):
     """Fix the data or the argument: the text names it and what would be right."""
 
 
+class StrategyFailed(SunmodeError):  # noqa: N818 - the state, not the mishap
+    """Fix the strategy: it raised, or returned what is no proposal."""
+
+
 class AnotherInstance(SunmodeError):  # noqa: N818 - the state, not the mishap
     """Another process serves this database or this token already."""
 

@@ -6,6 +6,7 @@ and renders the reason code that comes back.  The backtest compiles the very sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -23,7 +24,8 @@ class Sensed(NamedTuple):
 
     `known` tells whether the surplus is.  `need_kwh` is what the goal still misses and `left_s` the time to
     its deadline, both 0 without a goal.  `power_w` is what FAST draws.  `price_eur_per_kwh` has one value a
-    slot, `slot` is the present one, of which `into_slot_s` are over; late ones may be missing.
+    slot, `slot` is the present one, of which `into_slot_s` are over; late ones may be missing.  The last six
+    are the newest sample of the house with its age, and what the car has taken; NaN where not known.
     """
 
     connected: bool
@@ -39,6 +41,12 @@ class Sensed(NamedTuple):
     price_eur_per_kwh: Sequence[float]
     slot: int
     into_slot_s: float
+    data_age_s: float
+    pv_w: float
+    grid_w: float
+    battery_w: float
+    battery_soc: float
+    session_kwh: float
 
 
 Kernel = Callable[[Sensed, Any, Any], tuple[int, int, Memory]]
@@ -66,7 +74,7 @@ class Compilable(Protocol):
 def sensed(situation: Situation) -> Sensed:
     """Return the situation in numbers."""
     left_s = 0.0 if situation.goal is None else (situation.goal.deadline - situation.now).total_seconds()
-    into_slot_s = _into_slot_s(situation.now)
+    into_slot_s, site = _into_slot_s(situation.now), situation.site
     return Sensed(
         connected=situation.connected,
         full=situation.status is not None and situation.status.finished,
@@ -81,7 +89,17 @@ def sensed(situation: Situation) -> Sensed:
         price_eur_per_kwh=_prices(situation.tariff, situation.goal, situation.now, into_slot_s),
         slot=0,
         into_slot_s=into_slot_s,
+        data_age_s=_number(situation.data_age_s),
+        pv_w=_number(None if site is None else site.pv_w),
+        grid_w=_number(None if site is None else site.grid_w),
+        battery_w=_number(None if site is None else site.battery_w),
+        battery_soc=_number(None if site is None else site.battery_soc),
+        session_kwh=_number(situation.session_kwh),
     )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _into_slot_s(now: datetime) -> float:

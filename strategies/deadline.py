@@ -2,8 +2,8 @@
 
 The usual rule of planned charging (evcc's and openWB's charging plans work like it): of the quarter hours
 that are left until the deadline as many are needed as full power takes; the present one is used if fewer than
-that many later ones are as cheap or cheaper.  Equal prices go to the later slot, so that with a flat price the
-sun has every chance and FAST starts at the last moment.  Prices that are not known yet count as dear.
+that many later ones are as cheap or cheaper.  Equal prices go to the later slot, so that with a flat price
+the sun has every chance and FAST starts at the last moment.  Prices that are not known yet count as dear.
 """
 
 from __future__ import annotations

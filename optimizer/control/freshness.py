@@ -89,11 +89,17 @@ def _repeats(previous: Freshness, grid_w: float | None, pv_w: float | None) -> i
 
 def band(age_s: float | None, *, proven: bool, fresh_s: float, stale_s: float) -> Band:
     """Return what data of this age permits; `age_s` is None where no data was ever seen."""
-    if age_s is None or age_s > stale_s:
+    if age_s is None:
         return Band.STALE
-    if age_s > fresh_s or not proven:
-        return Band.HOLD
-    return Band.FRESH
+    known = Band(band_of(age_s, fresh_s, stale_s))
+    return known if proven else max(known, Band.HOLD)
+
+
+def band_of(age_s: float, fresh_s: float, stale_s: float) -> int:
+    """Return the number of the band of proven data: 0 fresh, 1 hold, 2 stale."""
+    if age_s > stale_s:
+        return 2
+    return 1 if age_s > fresh_s else 0
 
 
 def lease_until_s(freshness: Freshness | None, lease_s: float, stale_s: float) -> float | None:

@@ -31,6 +31,16 @@ class SurplusEstimate:
     measured: bool
 
 
+def is_steady(ev_low_w: float, ev_high_w: float) -> bool:
+    """Tell whether the chargers' power is known well enough around a sample to trust it."""
+    return ev_high_w - ev_low_w <= _STEADY_W
+
+
+def surplus_of(grid_w: float, battery_w: float, ev_low_w: float, ev_high_w: float) -> float:
+    """Return the surplus of a sample, given the least and the most that the chargers drew then."""
+    return 0.5 * (ev_low_w + ev_high_w) - grid_w - battery_w
+
+
 def estimate(
     reading: SiteReading, ev_low_w: float, ev_high_w: float, previous: SurplusEstimate | None
 ) -> SurplusEstimate | None:
@@ -40,8 +50,8 @@ def estimate(
     sample's time.  If they differ by more than 300 W the sample is ambiguous, and the PV power less the
     previous base load stands in; without those nothing is known.
     """
-    if reading.grid_w is not None and reading.battery_w is not None and ev_high_w - ev_low_w <= _STEADY_W:
-        surplus_w = 0.5 * (ev_low_w + ev_high_w) - reading.grid_w - reading.battery_w
+    if reading.grid_w is not None and reading.battery_w is not None and is_steady(ev_low_w, ev_high_w):
+        surplus_w = surplus_of(reading.grid_w, reading.battery_w, ev_low_w, ev_high_w)
         base_load_w = None if reading.pv_w is None else reading.pv_w - surplus_w
         return SurplusEstimate(surplus_w, base_load_w, measured=True)
     if reading.pv_w is None or previous is None or previous.base_load_w is None:

@@ -95,9 +95,42 @@ def charger_step(
     the car takes (0 when full), `car_phases` how many phases it uses (0: no car).  Transitions
     happen at their exact time within the step, so that short and long steps agree.
     """
+    if car_phases > 0 and is_at_rest(state, mode, surplus_w, car_w, limits):
+        return state, 0.0
+    return charger_moved(state, mode, surplus_w, car_w, car_phases, dt_s, limits, times)
+
+
+def is_at_rest(state: ChargerState, mode: int, surplus_w: float, car_w: float, limits: ChargerLimits) -> bool:
+    """Tell whether a charger with a car stays as it is, however long this goes on."""
+    status, timer_s, current_a = state
+    if timer_s != 0.0 or current_a != 0.0:
+        return False
+    if mode == STOP:
+        return status in (PREPARING, FINISHING)
+    if status == SUSPENDED_EV:
+        return car_w <= 0.0
+    return status == CHARGE_PAUSE and mode == GREEN and not _is_enough(mode, surplus_w, limits)
+
+
+def _is_enough(mode: int, surplus_w: float, limits: ChargerLimits) -> bool:
+    """Tell whether GREEN has its gear's worth of surplus; the other modes do not ask."""
+    return mode != GREEN or surplus_w >= limits.green_gear_a * limits.phases * MAINS_V
+
+
+def charger_moved(
+    state: ChargerState,
+    mode: int,
+    surplus_w: float,
+    car_w: float,
+    car_phases: int,
+    dt_s: float,
+    limits: ChargerLimits,
+    times: ChargerTimes,
+) -> tuple[ChargerState, float]:
+    """Return the same as `charger_step`, for a charger that need not be at rest."""
     status, timer_s, current_a = state
     phases = min(car_phases, limits.phases)
-    enough = mode != GREEN or surplus_w >= limits.green_gear_a * limits.phases * MAINS_V
+    enough = _is_enough(mode, surplus_w, limits)
     car_a = car_w / (phases * MAINS_V) if phases > 0 else 0.0
     target_a = min(car_a, offered_a(mode, surplus_w, limits))
     charge_as = 0.0

@@ -1,0 +1,304 @@
+"""One minute of house and service, as scalar functions that plain Python runs and Numba compiles alike.
+
+What the service sees is what the live one sees: a sample of the house every few minutes and a little later, a
+charger read at intervals, its own commands obeyed after some seconds; never the present, never the future.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from optimizer.backtest.control import COMMAND_S, Rules
+from optimizer.control.freshness import band_of
+from optimizer.control.guards import PASSED, draw_rank, draws_from_grid, guard_mode, raise_code
+from optimizer.control.surplus import available_to_car, is_steady, surplus_of
+from optimizer.goals import goal_at_risk
+from optimizer.plant.battery import BatteryLimits, battery_step
+from optimizer.plant.car import CarLimits, car_demand_w, car_need_kwh
+from optimizer.plant.charger import (
+    AVAILABLE,
+    CHARGING,
+    FAST,
+    STOP,
+    SUSPENDED_EV,
+    ChargerLimits,
+    ChargerState,
+    ChargerTimes,
+    charger_step,
+    is_at_rest,
+)
+from optimizer.plant.house import grid_power_w
+
+MINUTE_S = 60.0
+DARK_W = 20.0
+LONG_AGO = -(1 << 40)
+
+_NO_GAIN_KNOWN_EUR = 1e9
+"""Strategies that do not price their modes are never held back by the price of a change."""
+
+
+class Equipment(NamedTuple):
+    """What stands at the house; `has_battery` False makes the battery's limits meaningless."""
+
+    charger: ChargerLimits
+    times: ChargerTimes
+    car: CarLimits
+    has_battery: bool
+    battery: BatteryLimits
+
+
+class House(NamedTuple):
+    """The truth at the end of a minute; powers are the means of it.
+
+    `mode` is the one the charger is in, `need_kwh` what the car still takes.
+    """
+
+    charger: ChargerState
+    mode: int
+    need_kwh: float
+    session_kwh: float
+    ev_w: float
+    battery_w: float
+    soc: float
+
+
+class Sample(NamedTuple):
+    """What the inverter has sent up last."""
+
+    pv_w: float
+    load_w: float
+    ev_w: float
+    battery_w: float
+    soc: float
+
+
+class View(NamedTuple):
+    """What the service knows and has decided; `*_min` are minutes, `sample` is the newest that was read.
+
+    `sample_min` is when the newest sample was seen to be new, `looked_min` when the house was read last,
+    `read_min` when the charger was, `due_min` when it is to be read at the latest, `mode` what was decided,
+    `changed_min` when that changed.
+    """
+
+    known: bool
+    surplus_w: float
+    base_load_w: float
+    sample: Sample
+    sample_min: int
+    looked_min: int
+    connected: bool
+    charging: bool
+    full: bool
+    session_kwh: float
+    ev_w: float
+    read_min: int
+    due_min: int
+    mode: int
+    changed_min: int
+
+
+def begun(soc: float) -> tuple[House, View, Sample]:
+    """Return house, view and sample before the first minute: nothing is plugged in, nothing is known."""
+    house = House((AVAILABLE, 0.0, 0.0), STOP, 0.0, 0.0, 0.0, 0.0, soc)
+    sample = Sample(0.0, 0.0, 0.0, 0.0, soc)
+    view = View(
+        False, 0.0, 0.0, sample, LONG_AGO, LONG_AGO, False, False, False, 0.0, 0.0, 0, 0, STOP, LONG_AGO
+    )
+    return house, view, sample
+
+
+def plugged(house: House, energy_kwh: float) -> House:
+    """Return the house after a car has come that takes up to `energy_kwh`."""
+    return House(house.charger, house.mode, energy_kwh, 0.0, 0.0, house.battery_w, house.soc)
+
+
+def unplugged(house: House) -> House:
+    """Return the house after the car has left."""
+    return House((AVAILABLE, 0.0, 0.0), house.mode, 0.0, 0.0, 0.0, house.battery_w, house.soc)
+
+
+def unattended(house: House, ordered: int) -> House:
+    """Return the house after a minute without a car."""
+    return House(house.charger, ordered, 0.0, 0.0, 0.0, house.battery_w, house.soc)
+
+
+def buffered(house: House, pv_w: float, load_w: float, kit: Equipment) -> House:
+    """Let the home battery do its part of a minute."""
+    soc, battery_w = battery_step(house.soc, load_w + house.ev_w - pv_w, MINUTE_S, kit.battery)
+    return House(house.charger, house.mode, house.need_kwh, house.session_kwh, house.ev_w, battery_w, soc)
+
+
+def is_resting(house: House, surplus_w: float, ordered: int, kit: Equipment) -> bool:
+    """Tell whether a charger with a car draws nothing and stays as it is for this minute."""
+    car_w = car_demand_w(house.need_kwh, MINUTE_S, kit.car)
+    at_rest = is_at_rest(house.charger, ordered, surplus_w, car_w, kit.charger)
+    return at_rest and ordered == house.mode and house.ev_w == 0.0
+
+
+def charged(house: House, surplus_w: float, ordered: int, kit: Equipment) -> House:
+    """Let the charger work for a minute with a car; an order reaches it after `COMMAND_S`."""
+    if ordered == house.mode:
+        return _charged_for(house, surplus_w, ordered, MINUTE_S, kit)
+    before = _charged_for(house, surplus_w, house.mode, COMMAND_S, kit)
+    after = _charged_for(before, surplus_w, ordered, MINUTE_S - COMMAND_S, kit)
+    ev_w = (before.ev_w * COMMAND_S + after.ev_w * (MINUTE_S - COMMAND_S)) / MINUTE_S
+    return House(after.charger, ordered, after.need_kwh, after.session_kwh, ev_w, after.battery_w, after.soc)
+
+
+def _charged_for(house: House, surplus_w: float, mode: int, dt_s: float, kit: Equipment) -> House:
+    car_w = car_demand_w(house.need_kwh, dt_s, kit.car)
+    charger, ev_w = charger_step(
+        house.charger, mode, surplus_w, car_w, kit.car.phases, dt_s, kit.charger, kit.times
+    )
+    need_kwh = car_need_kwh(house.need_kwh, ev_w, dt_s)
+    session_kwh = house.session_kwh + (house.need_kwh - need_kwh)
+    return House(charger, mode, need_kwh, session_kwh, ev_w, house.battery_w, house.soc)
+
+
+def sampled(house: House, pv_w: float, load_w: float) -> Sample:
+    """Return what the inverter sends up at the end of a minute."""
+    return Sample(pv_w, load_w, house.ev_w, house.battery_w, house.soc)
+
+
+def is_look_due(view: View, minute: int, rules: Rules) -> bool:
+    """Tell whether the house is read now that a new sample must be there.
+
+    Each sample while a car is there; else every second, in the dark every sixth (see `control.polling`).
+    """
+    if view.connected:
+        return True
+    samples = 6 if view.sample.pv_w < DARK_W else 2
+    return minute - view.looked_min >= samples * rules.sample_min
+
+
+def looked(view: View, sample: Sample, ev_now_w: float, minute: int, rules: Rules, kit: Equipment) -> View:
+    """Return the view after the house was read: the surplus, once per sample.
+
+    Where the car's power has moved since the sample, production less the load before stands in.  A sample
+    that came while nobody looked for longer than it counts as fresh is as old as that may make it.
+    """
+    low_w, high_w = min(sample.ev_w, ev_now_w), max(sample.ev_w, ev_now_w)
+    known, surplus_w, base_load_w = view.known, sample.pv_w - view.base_load_w, view.base_load_w
+    if is_steady(low_w, high_w):
+        grid_w = grid_power_w(sample.pv_w, sample.load_w, sample.ev_w, sample.battery_w)
+        known, surplus_w = True, surplus_of(grid_w, sample.battery_w, low_w, high_w)
+        base_load_w = sample.pv_w - surplus_w
+    if kit.has_battery:
+        surplus_w = available_to_car(
+            surplus_w, sample.battery_w, sample.soc, rules.first_until_soc, kit.battery.max_charge_w
+        )
+    unwatched = (minute - view.looked_min) * MINUTE_S > rules.fresh_s
+    return View(
+        known,
+        min(surplus_w, rules.power_w),
+        base_load_w,
+        sample,
+        view.looked_min if unwatched else minute,
+        minute,
+        view.connected,
+        view.charging,
+        view.full,
+        view.session_kwh,
+        view.ev_w,
+        view.read_min,
+        view.due_min,
+        view.mode,
+        view.changed_min,
+    )
+
+
+def may_draw(view: View) -> bool:
+    """Tell whether the charger may begin or change its power by itself."""
+    return view.connected and (view.mode != STOP or view.ev_w > 0.0)
+
+
+def read_charger(view: View, house: House, minute: int, rules: Rules) -> View:
+    """Return the view after the charger was read, with when that is to be done again."""
+    status = house.charger[0]
+    connected = status != AVAILABLE
+    charging = status == CHARGING or house.ev_w > 0.0
+    came = connected and not view.connected
+    full = connected and (status == SUSPENDED_EV or (view.full and not came and house.ev_w <= 0.0))
+    if charging:
+        wait_min = rules.active_min
+    elif connected:
+        wait_min = rules.connected_min
+    else:
+        wait_min = rules.dark_min if view.sample.pv_w < DARK_W else rules.idle_min
+    return View(
+        view.known,
+        view.surplus_w,
+        view.base_load_w,
+        view.sample,
+        view.sample_min,
+        view.looked_min,
+        connected,
+        charging,
+        full,
+        house.session_kwh,
+        house.ev_w,
+        minute,
+        minute + wait_min,
+        view.mode,
+        view.changed_min,
+    )
+
+
+def decided(view: View, mode: int, minute: int) -> View:
+    """Return the view after another mode was decided; that is confirmed by reading the charger."""
+    return View(
+        view.known,
+        view.surplus_w,
+        view.base_load_w,
+        view.sample,
+        view.sample_min,
+        view.looked_min,
+        view.connected,
+        view.charging,
+        view.full,
+        view.session_kwh,
+        view.ev_w,
+        view.read_min,
+        minute + 1,
+        mode,
+        minute,
+    )
+
+
+def guarded(
+    view: View,
+    proposed: int,
+    need_kwh: float,
+    left_s: float,
+    minute: int,
+    changes: int,
+    slot_free: bool,
+    rules: Rules,
+) -> int:
+    """Return what the guards make of a proposal, as `control.guards.guard` does."""
+    age_s = (minute - view.sample_min) * MINUTE_S
+    margin_s = rules.margin_s + (rules.release_s if view.mode == FAST else 0.0)
+    serves = rules.serves_goals and view.connected and not view.full
+    at_risk = serves and goal_at_risk(need_kwh, rules.power_w, left_s, margin_s)
+    leased, age_band = age_s < rules.lease_s, band_of(age_s, rules.fresh_s, rules.stale_s)
+    mode, _code = guard_mode(
+        proposed, view.mode, rules.resting, age_band, leased, view.connected, at_risk, PASSED
+    )
+    if draw_rank(mode) <= draw_rank(view.mode):
+        return mode
+    veto = raise_code(
+        (minute - view.changed_min) * MINUTE_S,
+        rules.dwell_s[view.mode],
+        changes,
+        rules.max_changes,
+        _NO_GAIN_KNOWN_EUR,
+        rules.switch_cost_eur,
+        at_risk,
+        slot_free,
+    )
+    return mode if veto == PASSED else view.mode
+
+
+def is_idle(view: View) -> bool:
+    """Tell whether nothing is to be decided before the next sample: no car is known, nothing may draw."""
+    return not view.connected and not draws_from_grid(view.mode)
