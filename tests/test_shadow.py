@@ -82,9 +82,8 @@ def cloudy(hours: float) -> tuple[float, float]:
     return 3000.0 + 2500.0 * math.sin(9.0 * hours), 500.0
 
 
-@pytest.mark.parametrize("shadow", [FAST, SLOWER, STRANGE], ids=["fast", "slower", "strange"])
-def test_a_life_with_a_shadow_makes_the_same_calls_and_decisions(
-    tmp_path: Path, token: str, shadow: str, stranger: type[Strange]
+def test_a_life_makes_the_same_calls_and_decisions_whatever_the_shadow(
+    tmp_path: Path, token: str, stranger: type[Strange]
 ) -> None:
     stranger.answer = staticmethod(exploding)
     mishaps = [
@@ -94,11 +93,12 @@ def test_a_life_with_a_shadow_makes_the_same_calls_and_decisions(
     ]
     pair = (ChargerSpec("garage", "SQ1"), ChargerSpec("yard", "SQ2", priority=2))
     lives = []
-    for name, config in (("without", ""), ("with", shadow)):
-        (tmp_path / name).mkdir()
+    for number, config in enumerate(("", FAST, SLOWER, STRANGE)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
         lives.append(
             live(
-                tmp_path / name,
+                folder,
                 token,
                 a_quarter_of_a_day,
                 sky=cloudy,
@@ -107,7 +107,7 @@ def test_a_life_with_a_shadow_makes_the_same_calls_and_decisions(
                 faults=mishaps,
             )
         )
-    assert lives[0] == lives[1]
+    assert all(other == lives[0] for other in lives[1:])
     assert len(lives[0][1]) > 4
 
 
@@ -133,7 +133,7 @@ def calls_in_life(seed: int, token: str, folder: Path, shadow: dict[str, Any]) -
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("seed", [2, 17, 24])
+@pytest.mark.parametrize("seed", [17, 24])
 def test_lives_with_equal_seeds_send_the_same_at_the_same_times_whatever_the_shadow(
     seed: int, token: str
 ) -> None:
