@@ -16,7 +16,7 @@ import pytest
 from optimizer.backtest.assemble import CaseOptions, assemble, check_forecast
 from optimizer.backtest.case import Case, GoalSpan
 from optimizer.backtest.goals import GoalSource
-from optimizer.backtest.habit import expected, weighted_quantile
+from optimizer.backtest.habit import REFERENCE, expected, weighted_quantile
 from optimizer.backtest.house_file import HouseColumns, read_house
 from optimizer.backtest.price_file import Prices
 from optimizer.backtest.visits import one_at_a_time, read_numbered
@@ -576,27 +576,36 @@ def test_a_habit_knows_the_hour_of_the_arrival_and_the_kind_of_day() -> None:
     assert at_noon.energy_kwh == 3.0
 
 
-def test_an_expected_departure_lies_ahead_however_late_the_car_comes() -> None:
+def test_an_expected_departure_lies_ahead_and_within_a_day_however_late_the_car_comes() -> None:
     past = [evening(day) for day in range(10)]
     for hours in np.arange(0.0, 24.0, 0.5):
         arrival = evening(20).arrival + timedelta(hours=float(hours))
         habit = expected(arrival, past)
         assert habit is not None
-        assert habit.departure >= arrival + timedelta(minutes=15)
+        assert timedelta(minutes=15) <= habit.departure - arrival <= timedelta(days=1, minutes=15)
+        assert habit.departure.astimezone(BERLIN).hour == 7
 
 
-def test_a_car_that_stays_on_is_expected_anew() -> None:
+def test_a_short_stay_is_as_long_as_such_stays_were() -> None:
+    past = [evening(day, arrives=17.0, leaves=-5.5, kwh=3.0) for day in range(10)]
+    arrival = evening(12, arrives=18.5).arrival
+    habit = expected(arrival, past)
+    assert habit is not None
+    assert habit.departure - arrival == timedelta(hours=1.5)
+
+
+def test_a_car_that_stays_on_is_expected_anew_and_charged_until_it_is_full() -> None:
     past = [evening(day, leaves=7.0 if day % 2 else 12.0, kwh=5.0 + day) for day in range(10)]
     arrival = evening(12).arrival
     first = expected(arrival, past)
     assert first is not None
     again = expected(arrival, past, overdue=first.departure)
     assert again is not None
-    assert (again.departure - first.departure, again.energy_kwh > first.energy_kwh) == (
-        timedelta(hours=5),
-        True,
-    )
-    assert expected(arrival, past, overdue=again.departure) is None
+    assert again.departure - first.departure == timedelta(hours=5)
+    assert again.energy_kwh == REFERENCE.overdue_factor * 14.0
+    outstayed = expected(arrival, past, overdue=again.departure)
+    assert outstayed is not None
+    assert outstayed.departure - again.departure == timedelta(hours=1.25)
 
 
 def test_habit_goals_are_the_past_ones_only_and_change_while_the_car_stays(tmp_path: Path) -> None:

@@ -3,13 +3,13 @@
 On arrival each earlier session is a witness.  It weighs the more, the nearer its arrival was by the time of
 day, the more alike its kind of day was (work or weekend, today and tomorrow), and the younger it is.
 
-The departure is a low quantile of when the witnesses left, of those times that are still ahead.  They count
-from the midnight before the arrival: "the next morning at seven" stays what it is however late the car comes.
-The energy is a high quantile of what they took.  Low and high, for a car that leaves early or needs more is
-what costs; being ready early, or to go on when it is full, costs little.
+The departure is a low quantile of when the car would leave if it did as a witness did: a short stay is as
+long as it was, a long one ends at the same time of day.  The energy is a high quantile of what the witnesses
+took.  Low and high, for a car that leaves early or needs more is what costs; to be ready early costs little,
+and to go on when it is full nothing.
 
 A car that is still there when it should have left is looked at again: the departures that are still ahead,
-and nearly all that any witness took.
+and more energy than any witness took, for it may not be full yet.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ class HabitLaw:
     half_life_d: float = 60.0
     departure_quantile: float = 0.35
     energy_quantile: float = 0.75
-    overdue_energy_quantile: float = 0.95
-    ahead_min: float = 15.0
+    overdue_factor: float = 2.0
+    ahead_h: float = 0.25
+    outstayed_h: float = 1.0
+    short_h: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +68,17 @@ def expected(
     past = [session for session in earlier if session.departure <= arrival]
     if len(past) < law.at_least:
         return None
-    here, midnight = _local(arrival, zone), _midnight(arrival, zone)
+    here = _local(arrival, zone)
     weights = [_weight(here, _local(session.arrival, zone), law) for session in past]
-    now_h = _hours(midnight, overdue or arrival) + law.ahead_min / 60.0
-    leaves_h = [_hours(_midnight(session.arrival, zone), session.departure) for session in past]
-    ahead = [(hours, weight) for hours, weight in zip(leaves_h, weights, strict=True) if hours > now_h]
-    if not ahead:
-        if overdue is not None:
-            return None
-        stays_h = [_hours(session.arrival, session.departure) for session in past]
-        ahead = [(now_h + hours, weight) for hours, weight in zip(stays_h, weights, strict=True)]
-    departure = midnight + timedelta(hours=weighted_quantile(ahead, law.departure_quantile))
+    stays_h = [_stay_h(here, session, zone, law) for session in past]
+    least_h = (0.0 if overdue is None else _hours(arrival, overdue)) + law.ahead_h
+    ahead = [(hours, weight) for hours, weight in zip(stays_h, weights, strict=True) if hours >= least_h]
+    stay_h = weighted_quantile(ahead, law.departure_quantile) if ahead else least_h + law.outstayed_h
     took = [(session.energy_kwh, weight) for session, weight in zip(past, weights, strict=True)]
-    quantile = law.energy_quantile if overdue is None else law.overdue_energy_quantile
-    return Habit(departure, weighted_quantile(took, quantile))
+    energy_kwh = weighted_quantile(took, law.energy_quantile)
+    if overdue is not None:
+        energy_kwh = law.overdue_factor * max(kwh for kwh, _ in took)
+    return Habit(arrival + timedelta(hours=stay_h), energy_kwh)
 
 
 def weighted_quantile(values: Sequence[tuple[float, float]], quantile: float) -> float:
@@ -109,22 +108,25 @@ def _kind(at: datetime) -> tuple[bool, bool]:
     return at.weekday() >= _SATURDAY, at.weekday() in {_FRIDAY_NIGHT, _SATURDAY}
 
 
+def _stay_h(here: datetime, witness: Session, zone: tzinfo | None, law: HabitLaw) -> float:
+    """Return how long a car that comes `here` stays if it does as the witness did.
+
+    A short stay is as long as it was; a long one ends at the same time of day.
+    """
+    stayed_h = _hours(witness.arrival, witness.departure)
+    if stayed_h < law.short_h:
+        return stayed_h
+    until_h = (_hour_of_day(_local(witness.departure, zone)) - _hour_of_day(here)) % _DAY_H
+    days = stayed_h // _DAY_H + (until_h < law.ahead_h)
+    return until_h + days * _DAY_H
+
+
 def _local(at: datetime, zone: tzinfo | None) -> datetime:
     return at if zone is None else at.astimezone(zone)
 
 
 def _hour_of_day(at: datetime) -> float:
     return at.hour + at.minute / 60.0
-
-
-def _midnight(at: datetime, zone: tzinfo | None) -> datetime:
-    """Return the instant that is as long before `at` as its clock shows.
-
-    Not the calendar's midnight: on the two days that change the clock, hours count as they are shown.
-    """
-    local = _local(at, zone)
-    shown = timedelta(hours=local.hour, minutes=local.minute, seconds=local.second)
-    return at - shown
 
 
 def _hours(since: datetime, until: datetime) -> float:
