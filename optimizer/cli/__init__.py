@@ -14,6 +14,10 @@ from optimizer.errors import AnotherInstance, ConfigError, InputError, SunmodeEr
 EXIT_FAULT, EXIT_USAGE, EXIT_ANOTHER_INSTANCE, EXIT_CONFIG = 1, 2, 75, 78
 
 _COMMANDS = {
+    "backtest": (
+        "optimizer.cli.backtest",
+        "Tell what strategies would have made of past days.",
+    ),
     "check": (
         "optimizer.cli.check",
         "Check config, token, cloud, chargers and database.",
