@@ -225,6 +225,8 @@ def text_house(body: str) -> str:
         (text_house("2026-06-01T03:00Z,1,2\n"), "x.csv:6 (2026-06-01T03:00Z): time is there twice"),
         (text_house("2026-06-01T01:30Z,1,2\n"), "x.csv:6 (2026-06-01T01:30Z): time is earlier than the row"),
         (text_house("2026-06-01T04:10Z,1,2\n"), "x.csv:6 (2026-06-01T04:10Z): follows 70 min after"),
+        (text_house("1926-06-01T04:00Z,1,2\n"), "x.csv:6: time must lie between the years 1970 and 2100"),
+        (text_house("2066-06-01T04:00Z,1,2\n"), "at most 20 years can be run at once"),
         (text_house("2026-06-01T04:00Z,one,2\n"), "x.csv:6: pv_w 'one' is no number"),
         (text_house('2026-06-01T04:00Z,1,"0,5"\n'), "x.csv:6: load_w '0,5' is no number"),
         (text_house("2026-06-01T04:00Z,1\n"), "Row #6: Expected 3 columns, got 2"),

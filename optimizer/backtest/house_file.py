@@ -29,6 +29,7 @@ HELD_MIN = 60
 STEP_MIN = (1, 60)
 MOST_SCALE = 1000.0
 
+_MOST_DAYS = 7300
 _NOISE_W = -5.0
 _MOST_W = 1e6
 _KW_PEAK = 50.0
@@ -98,6 +99,9 @@ def read_house(path: Path, columns: HouseColumns) -> HouseData:
     hint = "; other names: --pv-column NAME, --load-column NAME"
     table = read_table(path, names, hint)
     step_s = regular_step_s(table, STEP_MIN[0] * 60, STEP_MIN[1] * 60)
+    if table.time_s[-1] - table.time_s[0] > _MOST_DAYS * 86_400:
+        span = f"{table.place(0)} to {table.place(len(table.time_s) - 1)}"
+        raise InputError(f"{span}: at most {_MOST_DAYS // 365} years can be run at once")
     for name in names:
         _check_power(table, name)
     _check_unit(table, columns)

@@ -31,6 +31,8 @@ EXAMPLE = "2019-05-01T18:04+02:00 or 2019-05-01T16:04Z"
 _UNNAMED_INDEX = "__index_level_0__"
 """How pandas calls an index without a name when it writes Parquet."""
 _PARQUET, _SQLITE = b"PAR1", b"SQLite format 3\0"
+_LAST_S = 4_102_444_800
+"""The beginning of 2100."""
 _EMPTY = ["", "NaN", "nan", "NA", "null", "None"]
 
 
@@ -251,6 +253,10 @@ def _seconds(path: Path, column: pa.Array, *, lines: bool) -> Ints:
         milliseconds = _array(column.cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64()))
     except pa.ArrowException as error:
         raise _no_time(path, column, lines=lines) from error
+    far = np.flatnonzero((milliseconds < 0) | (milliseconds >= _LAST_S * 1000))
+    if far.size:
+        place = _place(path, int(far[0]), lines=lines)
+        raise InputError(f"{place}: time must lie between the years 1970 and 2100")
     odd = np.flatnonzero(milliseconds % 1000)
     if odd.size:
         raise InputError(f"{_place(path, int(odd[0]), lines=lines)}: time must be on whole seconds")
