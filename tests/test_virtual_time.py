@@ -81,3 +81,13 @@ def test_the_system_clock_is_aware_and_goes_on() -> None:
     assert clock.now().tzinfo is UTC
     assert clock.monotonic_s() >= first
     assert clock.boot_id == SystemClock().boot_id
+
+
+def test_a_timer_goes_off_in_the_tenth_year_as_in_the_first() -> None:
+    async def naps() -> float:
+        for _ in range(100):
+            await asyncio.sleep(1.1)
+        return asyncio.get_running_loop().time()
+
+    ten_years_s = 10 * 365 * 86_400.0
+    assert run_virtual(naps(), ten_years_s) == pytest.approx(ten_years_s + 110.0, abs=1e-3)

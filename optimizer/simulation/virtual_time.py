@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_RESOLUTION_S = 1e-6
+
 
 class Deadlock(RuntimeError):  # noqa: N818 - the state, not the mishap
     """Every task waits and no timer is set: in virtual time nothing will ever happen again."""
@@ -40,6 +42,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, start_s: float = 0.0) -> None:
         self._now_s = start_s
         super().__init__(_JumpingSelector(self._advance))
+        # A timer that lies less than this ahead is due; a nanosecond vanishes beside half a year of seconds.
+        self._clock_resolution = _RESOLUTION_S
 
     def time(self) -> float:
         """Virtual seconds."""
