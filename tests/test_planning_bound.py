@@ -227,6 +227,16 @@ def test_a_change_of_modes_that_costs_something_makes_no_run_cheaper() -> None:
     assert in_order(mode_bound(truth), *costs)
 
 
+@pytest.mark.parametrize("battery", [None, BatteryLimits()])
+def test_a_house_without_a_visit_costs_what_it_costs(battery: BatteryLimits | None) -> None:
+    nobody = {"arrival": np.zeros(0, int), "departure": np.zeros(0, int), "energy_kwh": np.zeros(0)}
+    truth = replace(plain(60, 0.0, surplus_w=-6000.0), battery=battery, battery_soc=0.5, **nobody)
+    expected_eur = 6.0 * 0.3 if battery is None else (6.0 - 4.0) * 0.3
+    for bound in (lp_bound(truth), free_current_bound(truth), mode_bound(truth)):
+        assert bound.cost_eur <= expected_eur + 1e-9
+        assert bound.cost_eur == pytest.approx(expected_eur, abs=bound.grid_error_eur + 1e-9)
+
+
 REFUSED = {
     "visits overlap": {"arrival": np.array([0, 5]), "departure": np.array([9, 12]), "energy_kwh": np.ones(2)},
     "visits end after the time": {"departure": np.array([61])},
@@ -279,3 +289,8 @@ def test_the_reference_year_has_its_bounds_in_order_and_near_each_other() -> Non
     assert in_order(*bounds)
     assert fast_eur == pytest.approx(-19.1, abs=0.5)
     assert bounds[2].cost_eur - bounds[0].cost_eur < 0.05 * (fast_eur - bounds[0].cost_eur)
+
+
+def test_the_reference_year_with_a_battery_is_exact_to_a_thousandth() -> None:
+    bound = mode_bound(replace(reference_year(), battery=BatteryLimits()))
+    assert bound.grid_error_eur < 0.001 * abs(bound.cost_eur)
