@@ -34,8 +34,8 @@ class HabitLaw:
     near_h: float = 2.0
     other_day: float = 0.3
     half_life_d: float = 60.0
-    departure_quantile: float = 0.35
-    energy_quantile: float = 0.75
+    departure_quantile: float = 0.1
+    energy_quantile: float = 0.95
     overdue_factor: float = 2.0
     ahead_h: float = 0.25
     outstayed_h: float = 1.0

@@ -93,6 +93,7 @@ def csv_header(path: Path) -> list[str]:
         InputError: it cannot be read as text with commas.
 
     """
+    _magic(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
@@ -155,6 +156,8 @@ def reason(error: OSError) -> str:
 
 def _magic(path: Path) -> bytes:
     try:
+        if path.is_fifo() or path.is_char_device():
+            raise InputError(f"{path}: is no regular file; it is read more than once")
         with path.open("rb") as file:
             return file.read(len(_SQLITE))
     except (OSError, ValueError) as error:
