@@ -206,7 +206,7 @@ def buffered_bound_eur(
     Two grids are compared.  The coarse one finds the prices of missing energy, the fine one has four times
     its levels.  The error of interpolating falls at least in proportion to the distance of the levels: a
     third of the difference is the most that the fine one errs, and is taken off: the bound is to lie below.
-    What too few prices of missing energy lose, which makes the bound too low, is added to the error.
+    So it may be low by twice as much, and by what too few prices of missing energy lose.
     """
     stage_min = stage_min or (STAGE_MIN if truth.minutes < _LONG_MIN else SLOT_MIN)
     prices = (truth.price_eur_per_kwh.min(), truth.feed_in_eur_per_kwh.min(), truth.unmet_eur_per_kwh, 0.0)
@@ -218,7 +218,7 @@ def buffered_bound_eur(
         truth, programme_of(truth, actions, levels, stage_min, switch_cost_eur), ranges, _FINE_PRICES
     )
     error_eur = abs(found.cost_eur - fine.cost_eur) / 3.0
-    return fine.cost_eur - error_eur, error_eur + fine.lost_eur
+    return fine.cost_eur - error_eur, 2.0 * error_eur + fine.lost_eur
 
 
 def _wider(ends: tuple[float, float], most: float) -> tuple[float, float]:
