@@ -17,7 +17,9 @@ from optimizer.plant.charger import (
     ChargerLimits,
     ChargerState,
     ChargerTimes,
+    charger_moved,
     charger_step,
+    is_at_rest,
     offered_a,
 )
 from optimizer.plant.house import grid_power_w, surplus_seen_w
@@ -260,3 +262,31 @@ def test_every_pair_of_modes_settles_within_two_minutes() -> None:
         later, _ = run(state, after, 600.0, surplus_w=4000.0)
         assert later[0] == state[0]
         assert math.isclose(later[2], state[2])
+
+
+AT_THE_CAR = (
+    ChargerStatus.PREPARING,
+    ChargerStatus.CHARGING,
+    ChargerStatus.FINISHING,
+    ChargerStatus.SUSPENDED_EV,
+    ChargerStatus.CHARGE_PAUSE,
+    ChargerStatus.STOPPING,
+)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(AT_THE_CAR),
+    st.sampled_from(Mode),
+    st.floats(-2000.0, 9000.0),
+    st.sampled_from((0.0, 7400.0)),
+    STEP_S,
+    LIMITS,
+)
+def test_a_charger_at_rest_stays_as_it_is(
+    status: ChargerStatus, mode: Mode, surplus_w: float, car_w: float, dt_s: float, limits: ChargerLimits
+) -> None:
+    state: ChargerState = (int(status), 0.0, 0.0)
+    moved = charger_moved(state, int(mode), surplus_w, car_w, 1, dt_s, limits, TIMES)
+    if is_at_rest(state, int(mode), surplus_w, car_w, limits):
+        assert moved == (state, 0.0)

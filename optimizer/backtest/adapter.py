@@ -23,6 +23,9 @@ from optimizer.sensed import SLOT_S, Memory, Sensed
 _HORIZON_SLOTS = 192
 """Prices that a strategy is told ahead: two days, as far as day-ahead prices ever reach."""
 
+_OLDEST_S = 86_400.0
+"""Older is not told from this: the first sample of all may be of any age."""
+
 
 class Asked:
     """Stands in for a kernel and asks a strategy; the second argument, a setting, is not used."""
@@ -56,8 +59,9 @@ class Asked:
 
     def _situation(self, seen: Sensed, memory: Memory) -> Situation:
         now = self._first_slot + timedelta(seconds=SLOT_S * seen.slot + seen.into_slot_s)
+        data_age_s = min(seen.data_age_s, _OLDEST_S)
         site = SiteReading(
-            now - timedelta(seconds=seen.data_age_s),
+            now - timedelta(seconds=data_age_s),
             f"{now:%Y-%m-%d %H:%M}",
             seen.pv_w,
             seen.grid_w,
@@ -73,7 +77,7 @@ class Asked:
             session_kwh=seen.session_kwh,
             surplus_w=seen.surplus_w if seen.known else None,
             site=site if seen.known else None,
-            data_age_s=seen.data_age_s if seen.known else None,
+            data_age_s=data_age_s if seen.known else None,
             elapsed_s=seen.elapsed_s,
             goal=_goal(seen, now),
             tariff=self._tariff_from(seen.slot),
