@@ -17,14 +17,17 @@ from typing import Any
 
 Function = Callable[..., Any]
 
-_APART = frozenset({"charger_moved", "read_charger", "looked", "decided"})
-"""Functions that are seldom called: not compiled into their callers, which saves time to compile."""
 _OURS = ("optimizer", "strategies")
+_APART = frozenset({"charged", "charger_moved", "read_charger", "looked", "decided"})
+"""Functions that are seldom called: not compiled into their callers, which saves time to compile."""
+
+_INNER: dict[Function, Function] = {}
+"""Compiled functions that every strategy shares."""
 
 
 def plain(function: Function, stand_ins: Mapping[Function, Function]) -> Function:
     """Return `function` with the stand-ins in the places of what they stand for, as plain Python."""
-    return _Specialist(stand_ins, lambda copy: copy, "").of(function)
+    return _Specialist(stand_ins, lambda copy: copy, {}).of(function)
 
 
 def compiled(function: Function, stand_ins: Mapping[Function, Function] | None = None) -> Function:
@@ -34,51 +37,68 @@ def compiled(function: Function, stand_ins: Mapping[Function, Function] | None =
     """
     import numba
 
+    stand_ins = stand_ins or {}
     # Numba sets its options as attributes of the module when it is imported.
-    setattr(numba.config, "CACHE_DIR", str(_cache_folder(_files(function, stand_ins or {}))))  # noqa: B010
-    names = sorted(f"{other.__module__}.{other.__qualname__}" for other in (stand_ins or {}).values())
+    setattr(numba.config, "CACHE_DIR", str(_cache_folder(_files(function, stand_ins))))  # noqa: B010
+    whole = _Specialist(stand_ins, _inner, _INNER).copy(function)
+    names = sorted(f"{other.__module__}.{other.__qualname__}" for other in stand_ins.values())
     tag = hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
-    return _Specialist(stand_ins or {}, _njit, tag).of(function)
+    whole.__qualname__ = f"{function.__qualname__}_{tag}"
+    compiled_whole: Function = numba.njit(cache=True)(whole)
+    return compiled_whole
 
 
-def _njit(function: Function) -> Function:
-    """Compile a function, as a rule into its callers: calls with many numbers are dear."""
+def _inner(function: Function) -> Function:
+    """Compile for compiled callers only, as a rule into them: calls with many numbers are dear."""
     import numba
 
-    compiled_function: Function = numba.njit(cache=True, forceinline=function.__name__ not in _APART)(
-        function
-    )
-    return compiled_function
+    # Wrappers would let Python call it, and take a third of the time to compile.
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled_part: Function = numba.njit(forceinline=function.__name__ not in _APART, **options)(function)
+    return compiled_part
 
 
 class _Specialist:
-    """Makes the copies, each once; `tag` tells them apart in Numba's cache."""
+    """Makes the copies, each once; `shared` keeps those that no stand-in concerns."""
 
     def __init__(
-        self, stand_ins: Mapping[Function, Function], finish: Callable[[Function], Function], tag: str
+        self,
+        stand_ins: Mapping[Function, Function],
+        finish: Callable[[Function], Function],
+        shared: dict[Function, Function],
     ) -> None:
         self._stand_ins = stand_ins
         self._finish = finish
-        self._tag = tag
-        self._done: dict[Function, Function] = {}
+        self._shared = shared
+        self._own: dict[Function, Function] = {}
 
     def of(self, function: Function) -> Function:
+        """Return what takes the place of `function`, finished."""
         function = self._stand_ins.get(function, function)
         if not isinstance(function, FunctionType):
             return function
-        if function not in self._done:
-            parts = {name: self.of(part) for name, part in _parts(function)}
-            copy = FunctionType(
-                function.__code__,
-                {**function.__globals__, **parts},
-                function.__name__,
-                function.__defaults__,
-                function.__closure__,
-            )
-            copy.__qualname__ = f"{function.__qualname__}_{self._tag}" if self._tag else function.__qualname__
-            copy.__module__ = function.__module__
-            self._done[function] = self._finish(copy)
-        return self._done[function]
+        done = self._own if self._is_concerned(function) else self._shared
+        if function not in done:
+            done[function] = self._finish(self.copy(function))
+        return done[function]
+
+    def copy(self, function: Function) -> FunctionType:
+        """Return a copy whose globals name the parts that `of` returns."""
+        assert isinstance(function, FunctionType)  # noqa: S101 - whoever calls has made sure
+        parts = {name: self.of(part) for name, part in _parts(function)}
+        copy = FunctionType(
+            function.__code__,
+            {**function.__globals__, **parts},
+            function.__name__,
+            function.__defaults__,
+            function.__closure__,
+        )
+        copy.__qualname__, copy.__module__ = function.__qualname__, function.__module__
+        return copy
+
+    def _is_concerned(self, function: FunctionType) -> bool:
+        """Tell whether a stand-in is somewhere below this function."""
+        return any(part in self._stand_ins or self._is_concerned(part) for _, part in _parts(function))
 
 
 def _parts(function: FunctionType) -> Iterator[tuple[str, FunctionType]]:
@@ -98,7 +118,7 @@ def _files(function: Function, stand_ins: Mapping[Function, Function]) -> frozen
         found[part] = Path(part.__code__.co_filename)
         return part
 
-    _Specialist(stand_ins, visit, "").of(function)
+    _Specialist(stand_ins, visit, {}).of(function)
     return frozenset(found.values())
 
 
