@@ -8,8 +8,9 @@ long as it was, a long one ends at the same time of day.  The energy is a high q
 took.  Low and high, for a car that leaves early or needs more is what costs; to be ready early costs little,
 and to go on when it is full nothing.
 
-A car that is still there when it should have left is looked at again: the departures that are still ahead,
-and more energy than any witness took, for it may not be full yet.
+Where few witnesses are alike, the car might leave at any time, and is taken to.  One that is still there when
+it should have left is looked at again: the departures that are still ahead, and more energy than any witness
+took, for it may not be full yet.
 """
 
 from __future__ import annotations
@@ -28,9 +29,14 @@ _SATURDAY = 5
 
 @dataclass(frozen=True, slots=True)
 class HabitLaw:
-    """How witnesses are weighed, and which quantiles are taken; chosen on the odd weeks of real sessions."""
+    """How witnesses are weighed, and which quantiles are taken; chosen on the odd weeks of real sessions.
 
-    at_least: int = 4
+    `support` is how many witnesses that are quite alike it takes to know when a car leaves, `outstayed_h` how
+    long it is thought to stay where that is not known, `ahead_h` the least.
+    """
+
+    at_least: int = 2
+    support: float = 4.0
     near_h: float = 2.0
     other_day: float = 0.3
     half_life_d: float = 60.0
@@ -73,7 +79,10 @@ def expected(
     stays_h = [_stay_h(here, session, zone, law) for session in past]
     least_h = (0.0 if overdue is None else _hours(arrival, overdue)) + law.ahead_h
     ahead = [(hours, weight) for hours, weight in zip(stays_h, weights, strict=True) if hours >= least_h]
-    stay_h = weighted_quantile(ahead, law.departure_quantile) if ahead else least_h + law.outstayed_h
+    known = (
+        ahead and math.fsum(_likeness(here, _local(one.arrival, zone), law) for one in past) >= law.support
+    )
+    stay_h = weighted_quantile(ahead, law.departure_quantile) if known else least_h + law.outstayed_h
     took = [(session.energy_kwh, weight) for session, weight in zip(past, weights, strict=True)]
     energy_kwh = weighted_quantile(took, law.energy_quantile)
     if overdue is not None:
@@ -94,13 +103,18 @@ def weighted_quantile(values: Sequence[tuple[float, float]], quantile: float) ->
 
 
 def _weight(here: datetime, there: datetime, law: HabitLaw) -> float:
+    age_d = (here - there) / timedelta(days=1)
+    # Never nothing: someone who comes at a new hour is still better known by other hours than not at all.
+    return max(_likeness(here, there, law), 1e-6) * math.exp2(-age_d / law.half_life_d)
+
+
+def _likeness(here: datetime, there: datetime, law: HabitLaw) -> float:
+    """Return 1 for the same time of day on the same kind of day, less the less alike they are."""
     apart_h = abs(_hour_of_day(here) - _hour_of_day(there))
     apart_h = min(apart_h, _DAY_H - apart_h)
     near = math.exp(-0.5 * (apart_h / law.near_h) ** 2)
     kind = math.pow(law.other_day, sum(a != b for a, b in zip(_kind(here), _kind(there), strict=True)))
-    age_d = (here - there) / timedelta(days=1)
-    # Never nothing: someone who comes at a new hour is still better known by other hours than not at all.
-    return max(near, 1e-6) * kind * math.exp2(-age_d / law.half_life_d)
+    return near * kind
 
 
 def _kind(at: datetime) -> tuple[bool, bool]:
