@@ -23,9 +23,9 @@ class Sensed(NamedTuple):
     """A `Situation` in numbers.
 
     `known` tells whether the surplus is.  `need_kwh` is what the goal still misses and `left_s` the time to
-    its deadline, both 0 without a goal.  `power_w` is what FAST draws.  `price_eur_per_kwh` has one value a
-    slot, `slot` is the present one, of which `into_slot_s` are over; late ones may be missing.  The last six
-    are the newest sample of the house with its age, and what the car has taken; NaN where not known.
+    its deadline, both 0 without a goal.  `power_w` is what FAST draws.  `slot` is the present one in the row
+    of prices that a kernel is given beside this, `into_slot_s` what of it is over.  The last six are the
+    newest sample of the house with its age, and what the car has taken; NaN where not known.
     """
 
     connected: bool
@@ -38,7 +38,6 @@ class Sensed(NamedTuple):
     need_kwh: float
     left_s: float
     power_w: float
-    price_eur_per_kwh: Sequence[float]
     slot: int
     into_slot_s: float
     data_age_s: float
@@ -49,8 +48,10 @@ class Sensed(NamedTuple):
     session_kwh: float
 
 
-Kernel = Callable[[Sensed, Any, Any], tuple[int, int, Memory]]
-"""From what is seen, the strategy's setting and its memory to mode, reason code and memory."""
+Kernel = Callable[[Sensed, Sequence[float], Any, Any], tuple[int, int, Memory]]
+"""From what is seen, prices (EUR/kWh, one a slot, late ones may be missing), setting and memory to mode,
+reason code and memory.
+"""
 
 
 @runtime_checkable
@@ -86,7 +87,6 @@ def sensed(situation: Situation) -> Sensed:
         need_kwh=situation.need_kwh,
         left_s=left_s,
         power_w=situation.charger.max_power_w,
-        price_eur_per_kwh=_prices(situation.tariff, situation.goal, situation.now, into_slot_s),
         slot=0,
         into_slot_s=into_slot_s,
         data_age_s=_number(situation.data_age_s),
@@ -102,12 +102,16 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+def prices_ahead(situation: Situation) -> list[float]:
+    """Return the price of the present slot and of all that begin before the goal's deadline."""
+    return _prices(situation.tariff, situation.goal, situation.now, _into_slot_s(situation.now))
+
+
 def _into_slot_s(now: datetime) -> float:
     return (now.minute * 60.0 + now.second + now.microsecond / 1e6) % SLOT_S
 
 
 def _prices(tariff: Tariff, goal: Goal | None, now: datetime, into_slot_s: float) -> list[float]:
-    """Return the price of the present slot and of all that begin before the goal's deadline."""
     start = now - timedelta(seconds=into_slot_s)
     slots = 1 if goal is None else max(1, -int((start - goal.deadline).total_seconds() // SLOT_S))
     if not tariff.steps:

@@ -9,6 +9,7 @@ the sun has every chance and FAST starts at the last moment.  Prices that are no
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
@@ -17,7 +18,7 @@ from annotated_types import Ge, Le
 
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.goals import goal_at_risk, slack_s
-from optimizer.sensed import SLOT_S, Sensed, sensed
+from optimizer.sensed import SLOT_S, Sensed, prices_ahead, sensed
 
 MarginS = Annotated[float, Ge(0.0), Le(86_400.0)]
 
@@ -57,23 +58,24 @@ class Setting(NamedTuple):
     release_s: float
 
 
-def kernel(seen: Sensed, setting: Setting, memory: Memory) -> tuple[int, int, Memory]:
+def kernel(
+    seen: Sensed, prices: Sequence[float], setting: Setting, memory: Memory
+) -> tuple[int, int, Memory]:
     """Return mode, reason code and memory."""
     if not seen.connected or seen.full or seen.need_kwh <= 0.0 or seen.left_s <= 0.0:
         return _GREEN, SUN, (0.0,)
     margin_s = setting.margin_s + (setting.release_s if memory[0] > 0.0 else 0.0)
     if goal_at_risk(seen.need_kwh, seen.power_w, seen.left_s, margin_s):
         return _FAST, LATEST, (1.0,)
-    if setting.cheapest and among_cheapest(seen):
+    if setting.cheapest and among_cheapest(seen, prices):
         return _FAST, CHEAP, (0.0,)
     return _GREEN, SUN, (0.0,)
 
 
-def among_cheapest(seen: Sensed) -> bool:
+def among_cheapest(seen: Sensed, prices: Sequence[float]) -> bool:
     """Tell whether the present slot is one of those that the need takes, later ones first among equals."""
     full_s = seen.left_s - slack_s(seen.need_kwh, seen.power_w, seen.left_s)
     needed = math.ceil(full_s / SLOT_S)
-    prices = seen.price_eur_per_kwh
     ends = min(len(prices), seen.slot + math.ceil((seen.into_slot_s + seen.left_s) / SLOT_S))
     cheaper = 0
     for slot in range(seen.slot + 1, ends):
@@ -107,7 +109,8 @@ class Deadline:
     def propose(self, situation: Situation) -> Proposal:
         """Return GREEN, or FAST in a slot that the goal needs."""
         memory = self._remembered(situation)
-        mode, code, memory = kernel(sensed(situation), self.setting(situation.charger), memory)
+        seen, setting = sensed(situation), self.setting(situation.charger)
+        mode, code, memory = kernel(seen, prices_ahead(situation), setting, memory)
         name, sentence = _SENTENCES[code]
         goal = situation.goal
         left_h = 0.0 if goal is None else (goal.deadline - situation.now).total_seconds() / 3600.0

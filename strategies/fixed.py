@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -23,7 +24,9 @@ class Setting(NamedTuple):
     mode: int
 
 
-def kernel(_seen: Sensed, setting: Setting, _memory: tuple[float]) -> tuple[int, int, tuple[float]]:
+def kernel(
+    _seen: Sensed, _prices: Sequence[float], setting: Setting, _memory: tuple[float]
+) -> tuple[int, int, tuple[float]]:
     """Return the mode, and nothing to explain or to remember."""
     return setting.mode, 0, (0.0,)
 

@@ -16,6 +16,7 @@ shipped: there ECO draws the same, and only FAST goes on importing in full when 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
@@ -135,6 +136,8 @@ def band(
     if dt_s <= 0.0:
         return on, timer_s
     excess_w = stop_w - surplus_w if on > 0.0 else surplus_w - start_w
+    if excess_w <= 0.0 and timer_s == 0.0:
+        return on, timer_s
     delay_s = law.stop_delay_s if on > 0.0 else law.start_delay_s
     timer_s = integrated_s(timer_s, excess_w, law.full_rate_w, delay_s, dt_s)
     if excess_w > 0.0 and timer_s >= delay_s:
@@ -142,7 +145,9 @@ def band(
     return on, timer_s
 
 
-def kernel(seen: Sensed, setting: Setting, memory: Memory) -> tuple[int, int, Memory]:
+def kernel(
+    seen: Sensed, _prices: Sequence[float], setting: Setting, memory: Memory
+) -> tuple[int, int, Memory]:
     """Return mode, reason code and memory: the whole policy, as one function of numbers.
 
     While the surplus is unknown the timers rest and the bands hold; the data's age ends that.
@@ -224,7 +229,7 @@ class Threshold:
     def propose(self, situation: Situation) -> Proposal:
         """Return the mode of the highest band that is on; FAST while a goal is at risk."""
         setting = self.setting(situation.charger)
-        mode, code, memory = kernel(sensed(situation), setting, self._remembered(situation))
+        mode, code, memory = kernel(sensed(situation), (), setting, self._remembered(situation))
         reason = self._reason(code, Mode(mode), situation, memory, setting)
         return Proposal(Mode(mode), reason, memory=memory)
 

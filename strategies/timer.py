@@ -8,6 +8,7 @@ as such a controller's minimum current does; off means STOP; FAST at the latest 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
@@ -56,7 +57,9 @@ class Setting(NamedTuple):
     margin_s: float
 
 
-def kernel(seen: Sensed, setting: Setting, memory: Memory) -> tuple[int, int, Memory]:
+def kernel(
+    seen: Sensed, _prices: Sequence[float], setting: Setting, memory: Memory
+) -> tuple[int, int, Memory]:
     """Return mode, reason code and memory."""
     on, timer_s = memory
     if seen.known:
@@ -93,7 +96,7 @@ class Timer:
     def propose(self, situation: Situation) -> Proposal:
         """Return ECO or STOP by the timer, FAST while a goal is at risk."""
         memory = self._remembered(situation)
-        mode, code, memory = kernel(sensed(situation), self.setting(situation.charger), memory)
+        mode, code, memory = kernel(sensed(situation), (), self.setting(situation.charger), memory)
         name, sentence = _SENTENCES[code]
         numbers = {
             "surplus_w": situation.surplus_w or 0.0,

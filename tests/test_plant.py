@@ -283,10 +283,12 @@ AT_THE_CAR = (
     STEP_S,
     LIMITS,
 )
-def test_a_charger_at_rest_stays_as_it_is(
+def test_a_charger_that_takes_a_short_cut_arrives_where_the_long_way_leads(
     status: ChargerStatus, mode: Mode, surplus_w: float, car_w: float, dt_s: float, limits: ChargerLimits
 ) -> None:
-    state: ChargerState = (int(status), 0.0, 0.0)
-    moved = charger_moved(state, int(mode), surplus_w, car_w, 1, dt_s, limits, TIMES)
-    if is_at_rest(state, int(mode), surplus_w, car_w, limits):
-        assert moved == (state, 0.0)
+    for current_a, timer_s in itertools.product((0.0, 9.5), (0.0, 20.0)):
+        state: ChargerState = (int(status), timer_s, current_a if status == ChargerStatus.CHARGING else 0.0)
+        arguments = (state, int(mode), surplus_w, car_w, 1, dt_s, limits, TIMES)
+        assert charger_step(*arguments) == charger_moved(*arguments)
+        if is_at_rest(state, int(mode), surplus_w, car_w <= 0.0, limits):
+            assert charger_moved(*arguments) == (state, 0.0)

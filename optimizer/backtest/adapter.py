@@ -28,7 +28,7 @@ _OLDEST_S = 86_400.0
 
 
 class Asked:
-    """Stands in for a kernel and asks a strategy; the second argument, a setting, is not used."""
+    """Stands in for a kernel and asks a strategy; prices and setting are not used."""
 
     def __init__(self, strategy: Strategy, case: Case) -> None:
         self._strategy = strategy
@@ -37,7 +37,9 @@ class Asked:
         self._tariff_slot = -1
         self._tariff = Tariff(0.0, 0.0)
 
-    def __call__(self, seen: Sensed, _setting: object, memory: Memory) -> tuple[int, int, Memory]:
+    def __call__(
+        self, seen: Sensed, _prices: object, _setting: object, memory: Memory
+    ) -> tuple[int, int, Memory]:
         """Return mode, an empty code, and memory.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,8 @@ class Case:
     feed_in_eur_per_kwh: Floats
     home: Home = field(default_factory=Home)
     unmet_eur_per_kwh: float = 0.60
+    tapes: dict[bool, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The case as the kernels read it, kept by `tape.tape_of`."""
 
     @property
     def minutes(self) -> int:

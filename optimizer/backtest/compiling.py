@@ -18,7 +18,7 @@ from typing import Any
 Function = Callable[..., Any]
 
 _OURS = ("optimizer", "strategies")
-_APART = frozenset({"charged", "charger_moved", "read_charger", "looked", "decided"})
+_APART = frozenset({"charger_moved", "_follows"})
 """Functions that are seldom called: not compiled into their callers, which saves time to compile."""
 
 _INNER: dict[Function, Function] = {}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 from typing import Any, NamedTuple
 
 from optimizer.backtest.control import Rules
@@ -19,12 +19,14 @@ from optimizer.backtest.minute import (
     buffered,
     charged,
     decided,
-    guarded,
+    is_goal_at_risk,
     is_idle,
     is_look_due,
     is_resting,
     looked,
     may_draw,
+    may_follow,
+    permitted,
     plugged,
     read_charger,
     sampled,
@@ -81,12 +83,12 @@ class Account(NamedTuple):
     slot_end: int
 
 
-def kernel(seen: Sensed, setting: Any, memory: Any) -> tuple[int, int, Memory]:
+def kernel(seen: Sensed, prices: Sequence[float], setting: Any, memory: Any) -> tuple[int, int, Memory]:
     """Stand for the kernel of the strategy that is run."""
     raise NotImplementedError
 
 
-def simulate(  # noqa: C901 - one loop in one piece: what it hands on costs compiled speed
+def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it hands on costs compiled speed
     tape: Tape,
     kit: Equipment,
     rules: Rules,
@@ -99,54 +101,75 @@ def simulate(  # noqa: C901 - one loop in one piece: what it hands on costs comp
     """Return what the case comes to under a strategy; `changed` has room for the changes of a day.
 
     The cost is what is imported at its price, less what is exported at the feed-in tariff, in euros; what the
-    sessions miss is not in it.
+    sessions miss is not in it.  Without a home battery the account begins with that of the house without a
+    car, and only minutes in which the car draws are looked at again.
     """
     house, view, sample = begun(soc)
-    account, ev_kwh, ev_solar_kwh, unmet_kwh = Account(0.0, 0.0, 0.0, 0.0, 0.0, 0), 0.0, 0.0, 0.0
-    arrival, departure, plugged_in, visit = tape.arrival[0], tape.departure[0], False, 0
+    account = Account(tape.cost_eur, tape.import_kwh, tape.export_kwh, 0.0, 0.0, 0)
+    ev_kwh = ev_solar_kwh = unmet_kwh = 0.0
+    # Columns are unpacked once: each time one is taken out of the tuple Numba counts references.
+    pv_w, load_w, prices, feed_in, offset, arrivals, departures, energies = tape[:8]
+    goal_starts, goal_deadlines, goal_energies = tape[8:11]
+    arrival, departure, plugged_in, visit = arrivals[0], departures[0], False, 0
     # Not written as 0: for a number that stands here Numba would compile what it is handed to twice.
     asked = changes = calls = view.due_min
     goal = asked - 1
     sample_at, look_at = rules.sample_min, rules.sample_min + rules.lag_min
-    for minute in range(len(tape.pv_w)):
-        pv_w, load_w = tape.pv_w[minute], tape.load_w[minute]
+    minute, end, tracing = asked, len(pv_w), len(trace.ev_w) > 0
+    while minute < end:
         if minute == departure:
             unmet_kwh += house.need_kwh
             house, plugged_in, visit = unplugged(house), False, visit + 1
-            arrival, departure = tape.arrival[visit], tape.departure[visit]
+            arrival, departure = arrivals[visit], departures[visit]
         if minute == arrival:
-            house, plugged_in = plugged(house, tape.energy_kwh[visit]), True
-        if minute == sample_at:
-            sample = sampled(house, tape.pv_w[minute - 1], tape.load_w[minute - 1])
+            house, plugged_in = plugged(house, energies[visit]), True
+        if minute >= sample_at:
+            sample = sampled(house, pv_w[sample_at - 1], load_w[sample_at - 1])
             sample_at += rules.sample_min
         is_new = minute == look_at
         if is_new or minute >= view.due_min:
             view, calls = _seen(view, house, sample, calls, minute, is_new, rules, kit)
             look_at += rules.sample_min if is_new else 0
-        if is_new or not is_idle(view):
-            goal = _goal_at(tape, goal, minute)
-            need_kwh, left_s = _missing(tape, goal, view, minute)
-            seen = _sensed(tape, view, need_kwh, left_s, minute, asked, rules)
-            proposed, _code, memory = kernel(seen, setting, memory)
-            many, free = _held(view, changed, changes, minute, rules)
-            mode, asked = guarded(view, proposed, need_kwh, left_s, minute, many, free, rules), minute
-            if mode != view.mode:
+        idle = is_idle(view)
+        if idle and is_new:
+            # Nothing can be decided: the strategy is asked once a sample, for its memory's sake.
+            seen = _sensed(offset, view, 0.0, 0.0, minute, asked, rules)
+            _mode, _code, memory = kernel(seen, prices, setting, memory)
+            asked = minute
+        if not idle:
+            goal = _goal_at(goal_starts, goal, minute)
+            need_kwh, left_s = _missing(goal_deadlines, goal_energies, goal, view, minute)
+            seen = _sensed(offset, view, need_kwh, left_s, minute, asked, rules)
+            proposed, _code, memory = kernel(seen, prices, setting, memory)
+            at_risk, asked = is_goal_at_risk(view, need_kwh, left_s, rules), minute
+            mode = permitted(view, proposed, at_risk, minute, rules)
+            if mode != view.mode and _follows(view, mode, at_risk, changed, changes, minute, rules):
                 changed[changes % DAY_MIN] = minute
                 view, changes, calls = decided(view, mode, minute), changes + 1, calls + 1
-        if plugged_in and not is_resting(house, pv_w - load_w, view.mode, kit):
-            house = charged(house, pv_w - load_w, view.mode, kit)
-            ev_kwh += house.ev_w * KWH_PER_W_MIN
-            ev_solar_kwh += solar_share_w(pv_w, load_w, house.ev_w) * KWH_PER_W_MIN
+        until = minute + 1
+        if plugged_in:
+            surplus_w = pv_w[minute] - load_w[minute]
+            if not is_resting(house, surplus_w, view.mode, kit):
+                house = charged(house, surplus_w, view.mode, kit)
+                ev_kwh += house.ev_w * KWH_PER_W_MIN
+                solar_w = solar_share_w(pv_w[minute], load_w[minute], house.ev_w)
+                ev_solar_kwh += solar_w * KWH_PER_W_MIN
         elif view.mode != house.mode:
             house = unattended(house, view.mode)
-        if kit.has_battery:
-            house = buffered(house, pv_w, load_w, kit)
-        if minute == account.slot_end:
-            account = _priced(tape, account, minute)
-        grid_w = grid_power_w(pv_w, load_w, house.ev_w, house.battery_w)
-        account = _booked(account, grid_w)
-        if len(trace.ev_w) > 0:
-            _write(trace, minute, house, grid_w, visit if plugged_in else -1)
+        elif idle:
+            until = min(end, arrival, look_at, view.due_min)
+        if kit.has_battery or tracing or house.ev_w > 0.0:
+            for each in range(minute, until):
+                sun_w, base_w = pv_w[each], load_w[each]
+                if kit.has_battery:
+                    house = buffered(house, sun_w, base_w, kit)
+                if each >= account.slot_end:
+                    account = _priced(prices, feed_in, offset, account, each)
+                grid_w = grid_power_w(sun_w, base_w, house.ev_w, house.battery_w)
+                account = _booked(account, grid_w, 0.0 if kit.has_battery else base_w - sun_w)
+                if tracing:
+                    _write(trace, each, house, grid_w, visit if plugged_in else -1)
+        minute = until
     return Sums(*account[:3], ev_kwh, ev_solar_kwh, unmet_kwh, changes, calls)
 
 
@@ -171,73 +194,73 @@ def _seen(
     return view, calls
 
 
-def _held(
-    view: View, changed: MutableSequence[int], changes: int, minute: int, rules: Rules
-) -> tuple[int, bool]:
-    """Return how many changes of the last 24 h count against a rise, and whether a call is free for it.
-
-    Reads and the command itself share a minute's calls.
-    """
+def _follows(
+    view: View,
+    mode: int,
+    at_risk: bool,
+    changed: MutableSequence[int],
+    changes: int,
+    minute: int,
+    rules: Rules,
+) -> bool:
+    """Tell whether a permitted mode follows now; reads and the command itself share a minute's calls."""
     most = rules.max_changes
     many = changes >= most and changed[(changes - most) % DAY_MIN] > minute - DAY_MIN
     reads = (1 if minute == view.read_min else 0) + (1 if minute == view.looked_min else 0)
-    return most if many else 0, reads < rules.calls_per_minute
+    free = reads < rules.calls_per_minute
+    return may_follow(view, mode, at_risk, minute, most if many else 0, free, rules)
 
 
-def _priced(tape: Tape, account: Account, minute: int) -> Account:
+def _priced(
+    prices: Sequence[float], feed_in: Sequence[float], offset: int, account: Account, minute: int
+) -> Account:
     """Return the account with the prices of the slot that begins."""
-    slot = (minute + tape.slot_offset) // SLOT_MIN
+    slot = (minute + offset) // SLOT_MIN
     return Account(
         account.cost_eur,
         account.import_kwh,
         account.export_kwh,
-        tape.price_eur_per_kwh[slot],
-        tape.feed_in_eur_per_kwh[slot],
-        (slot + 1) * SLOT_MIN - tape.slot_offset,
+        prices[slot],
+        feed_in[slot],
+        (slot + 1) * SLOT_MIN - offset,
     )
 
 
-def _booked(account: Account, grid_w: float) -> Account:
-    """Return the account after a minute of this exchange."""
-    grid_kwh = grid_w * KWH_PER_W_MIN
+def _booked(account: Account, grid_w: float, already_w: float) -> Account:
+    """Return the account after a minute of this exchange, of which `already_w` had been booked."""
     price, feed_in = account.price_eur_per_kwh, account.feed_in_eur_per_kwh
-    if grid_w > 0.0:
-        return Account(
-            account.cost_eur + grid_kwh * price,
-            account.import_kwh + grid_kwh,
-            account.export_kwh,
-            price,
-            feed_in,
-            account.slot_end,
-        )
+    import_w, export_w = max(grid_w, 0.0), max(-grid_w, 0.0)
+    more_kwh = (import_w - max(already_w, 0.0)) * KWH_PER_W_MIN
+    less_kwh = (export_w - max(-already_w, 0.0)) * KWH_PER_W_MIN
     return Account(
-        account.cost_eur + grid_kwh * feed_in,
-        account.import_kwh,
-        account.export_kwh - grid_kwh,
+        account.cost_eur + (more_kwh * price - less_kwh * feed_in),
+        account.import_kwh + more_kwh,
+        account.export_kwh + less_kwh,
         price,
         feed_in,
         account.slot_end,
     )
 
 
-def _goal_at(tape: Tape, goal: int, minute: int) -> int:
-    while minute >= tape.goal_start[goal + 1]:
+def _goal_at(starts: Sequence[int], goal: int, minute: int) -> int:
+    while minute >= starts[goal + 1]:
         goal += 1
     return goal
 
 
-def _missing(tape: Tape, goal: int, view: View, minute: int) -> tuple[float, float]:
+def _missing(
+    deadlines: Sequence[int], energies: Sequence[float], goal: int, view: View, minute: int
+) -> tuple[float, float]:
     """Return what the goal misses and the time that is left for it, both 0 without one."""
     if goal < 0 or view.full:
         return 0.0, 0.0
-    need_kwh = max(0.0, tape.goal_kwh[goal] - view.session_kwh)
-    return need_kwh, (tape.goal_deadline[goal] - minute) * MINUTE_S
+    return max(0.0, energies[goal] - view.session_kwh), (deadlines[goal] - minute) * MINUTE_S
 
 
 def _sensed(
-    tape: Tape, view: View, need_kwh: float, left_s: float, minute: int, asked: int, rules: Rules
+    offset: int, view: View, need_kwh: float, left_s: float, minute: int, asked: int, rules: Rules
 ) -> Sensed:
-    since_start, sample = minute + tape.slot_offset, view.sample
+    since_start, sample = minute + offset, view.sample
     return Sensed(
         view.connected,
         view.full,
@@ -249,7 +272,6 @@ def _sensed(
         need_kwh,
         left_s,
         rules.power_w,
-        tape.price_eur_per_kwh,
         since_start // SLOT_MIN,
         (since_start % SLOT_MIN) * MINUTE_S,
         (minute - view.sample_min) * MINUTE_S,

@@ -14,7 +14,7 @@ from optimizer.control.guards import PASSED, draw_rank, draws_from_grid, guard_m
 from optimizer.control.surplus import available_to_car, is_steady, surplus_of
 from optimizer.goals import goal_at_risk
 from optimizer.plant.battery import BatteryLimits, battery_step
-from optimizer.plant.car import CarLimits, car_demand_w, car_need_kwh
+from optimizer.plant.car import CarLimits, car_demand_w, car_need_kwh, is_full
 from optimizer.plant.charger import (
     AVAILABLE,
     CHARGING,
@@ -130,9 +130,9 @@ def buffered(house: House, pv_w: float, load_w: float, kit: Equipment) -> House:
 
 def is_resting(house: House, surplus_w: float, ordered: int, kit: Equipment) -> bool:
     """Tell whether a charger with a car draws nothing and stays as it is for this minute."""
-    car_w = car_demand_w(house.need_kwh, MINUTE_S, kit.car)
-    at_rest = is_at_rest(house.charger, ordered, surplus_w, car_w, kit.charger)
-    return at_rest and ordered == house.mode and house.ev_w == 0.0
+    if ordered != house.mode or house.ev_w != 0.0:
+        return False
+    return is_at_rest(house.charger, ordered, surplus_w, is_full(house.need_kwh), kit.charger)
 
 
 def charged(house: House, surplus_w: float, ordered: int, kit: Equipment) -> House:
@@ -265,27 +265,29 @@ def decided(view: View, mode: int, minute: int) -> View:
     )
 
 
-def guarded(
-    view: View,
-    proposed: int,
-    need_kwh: float,
-    left_s: float,
-    minute: int,
-    changes: int,
-    slot_free: bool,
-    rules: Rules,
-) -> int:
-    """Return what the guards make of a proposal, as `control.guards.guard` does."""
-    age_s = (minute - view.sample_min) * MINUTE_S
+def is_goal_at_risk(view: View, need_kwh: float, left_s: float, rules: Rules) -> bool:
+    """Tell whether the goal takes over; once FAST runs it is let go later than it was taken up."""
     margin_s = rules.margin_s + (rules.release_s if view.mode == FAST else 0.0)
     serves = rules.serves_goals and view.connected and not view.full
-    at_risk = serves and goal_at_risk(need_kwh, rules.power_w, left_s, margin_s)
+    return serves and goal_at_risk(need_kwh, rules.power_w, left_s, margin_s)
+
+
+def permitted(view: View, proposed: int, at_risk: bool, minute: int, rules: Rules) -> int:
+    """Return what lease, data age and goal make of a proposal, as `control.guards.guard` does."""
+    age_s = (minute - view.sample_min) * MINUTE_S
     leased, age_band = age_s < rules.lease_s, band_of(age_s, rules.fresh_s, rules.stale_s)
     mode, _code = guard_mode(
         proposed, view.mode, rules.resting, age_band, leased, view.connected, at_risk, PASSED
     )
+    return mode
+
+
+def may_follow(
+    view: View, mode: int, at_risk: bool, minute: int, changes: int, slot_free: bool, rules: Rules
+) -> bool:
+    """Tell whether hysteresis and budget let a permitted mode follow; one that may draw less always may."""
     if draw_rank(mode) <= draw_rank(view.mode):
-        return mode
+        return True
     veto = raise_code(
         (minute - view.changed_min) * MINUTE_S,
         rules.dwell_s[view.mode],
@@ -296,7 +298,7 @@ def guarded(
         at_risk,
         slot_free,
     )
-    return mode if veto == PASSED else view.mode
+    return veto == PASSED
 
 
 def is_idle(view: View) -> bool:

@@ -22,12 +22,17 @@ class CarLimits(NamedTuple):
     taper_floor_w: float = 1400.0
 
 
+def is_full(need_kwh: float) -> bool:
+    """Tell whether a car that misses so much takes nothing."""
+    return need_kwh < FULL_BELOW_KWH
+
+
 def car_demand_w(need_kwh: float, dt_s: float, limits: CarLimits) -> float:
     """Return the most the car takes in the next `dt_s` seconds, W; 0 when it is full.
 
     Never so much that the step's energy exceeds `need_kwh`.
     """
-    if need_kwh < FULL_BELOW_KWH:
+    if is_full(need_kwh):
         return 0.0
     power_w = limits.max_w
     if need_kwh < limits.taper_kwh:

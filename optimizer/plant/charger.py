@@ -95,12 +95,28 @@ def charger_step(
     the car takes (0 when full), `car_phases` how many phases it uses (0: no car).  Transitions
     happen at their exact time within the step, so that short and long steps agree.
     """
-    if car_phases > 0 and is_at_rest(state, mode, surplus_w, car_w, limits):
+    if car_phases > 0 and is_at_rest(state, mode, surplus_w, car_w <= 0.0, limits):
         return state, 0.0
+    if state[0] == CHARGING and _goes_on(state[1], mode, surplus_w, car_w, car_phases, limits):
+        phases = min(car_phases, limits.phases)
+        car_a = car_w / (phases * MAINS_V)
+        target_a = min(car_a, offered_a(mode, surplus_w, limits))
+        current_a, mean_a = _slew(min(state[2], car_a), target_a, times.slew_a_per_s, dt_s)
+        return (CHARGING, 0.0, current_a), min(car_w, mean_a * dt_s / dt_s * phases * MAINS_V)
     return charger_moved(state, mode, surplus_w, car_w, car_phases, dt_s, limits, times)
 
 
-def is_at_rest(state: ChargerState, mode: int, surplus_w: float, car_w: float, limits: ChargerLimits) -> bool:
+def _goes_on(
+    timer_s: float, mode: int, surplus_w: float, car_w: float, car_phases: int, limits: ChargerLimits
+) -> bool:
+    """Tell whether a charging charger goes on, at whatever current, for as long as nothing else changes."""
+    awake = timer_s >= 0.0 and mode != STOP and car_w > 0.0 and car_phases > 0
+    return awake and _is_enough(mode, surplus_w, limits)
+
+
+def is_at_rest(
+    state: ChargerState, mode: int, surplus_w: float, car_full: bool, limits: ChargerLimits
+) -> bool:
     """Tell whether a charger with a car stays as it is, however long this goes on."""
     status, timer_s, current_a = state
     if timer_s != 0.0 or current_a != 0.0:
@@ -108,7 +124,7 @@ def is_at_rest(state: ChargerState, mode: int, surplus_w: float, car_w: float, l
     if mode == STOP:
         return status in (PREPARING, FINISHING)
     if status == SUSPENDED_EV:
-        return car_w <= 0.0
+        return car_full
     return status == CHARGE_PAUSE and mode == GREEN and not _is_enough(mode, surplus_w, limits)
 
 
