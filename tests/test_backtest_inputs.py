@@ -171,25 +171,11 @@ def test_a_longer_gap_is_left_out_and_told(tmp_path: Path, columns: tuple[str, .
 
 def test_what_is_missing_at_both_ends_is_cut_off_and_told(tmp_path: Path) -> None:
     given = frame()
-    given.loc[:5, "pv_w"] = np.nan
+    given.loc[:5, ["pv_w", "load_w"]] = np.nan
     given.loc[len(given) - 6 :, "load_w"] = np.nan
     read = read_house(csv(tmp_path / "x.csv", given), HouseColumns())
     assert (read.start, read.end) == (START + timedelta(minutes=30), START + timedelta(minutes=2850))
     assert read.notes == ("x.csv: 1.0 h without data at the beginning or end are left out",)
-
-
-def test_an_inverter_that_sleeps_leaves_gaps_unless_the_dark_is_said_to_be_zero(tmp_path: Path) -> None:
-    given = frame()
-    given.loc[given.pv_w < 50.0, "pv_w"] = np.nan
-    given.loc[(given.time.dt.hour == 12) & (given.time.dt.day == 2), "pv_w"] = np.nan
-    path = csv(tmp_path / "x.csv", given)
-    awake = read_house(path, HouseColumns())
-    assert awake.known.sum() == len(awake.known) - 605
-    assert "--dark-is-zero takes it as 0 W there" in awake.notes[0]
-    dark = read_house(path, HouseColumns(dark_is_zero=True))
-    assert dark.known.all()
-    assert not dark.pv_w[:300].any()
-    assert dark.pv_w[36 * 60 + 30] > 5000.0, "noon is a gap, not darkness"
 
 
 def test_noise_below_zero_is_zero(tmp_path: Path) -> None:
@@ -675,12 +661,11 @@ def test_every_measured_user_can_be_run(measured: Path) -> None:
         assert 0.1 < case.price_eur_per_kwh.mean() < 0.3
 
 
-def test_a_measured_house_with_holes_can_be_run(measured: Path) -> None:
-    path = measured / "home_fr_2024_30min_with_forecast.parquet"
-    assert read_house(path, HouseColumns()).known.mean() == pytest.approx(0.50, abs=0.01)
-    dark = read_house(path, HouseColumns(dark_is_zero=True))
-    assert dark.known.mean() == pytest.approx(0.98, abs=0.01)
-    assert dark.pv_w.sum() / 60e3 == pytest.approx(5208.0, abs=5.0)
+def test_a_measured_house_that_leaves_its_nights_empty_loses_only_its_gaps(measured: Path) -> None:
+    read = read_house(measured / "home_fr_2024_30min_with_forecast.parquet", HouseColumns())
+    assert read.known.mean() == pytest.approx(0.967, abs=0.005)
+    assert read.pv_w.sum() / 60e3 == pytest.approx(5208.0, abs=5.0)
+    assert "pv_w is empty in 4097.5 h of night, 0 W there" in read.notes[0]
 
 
 def test_the_habits_of_a_measured_user_are_believable(measured: Path) -> None:

@@ -3,8 +3,7 @@
 - Values are means over `[time, time + step)`, held for each of its minutes.
 - Gaps, rows that are missing or that lack one of the two powers, of up to an hour are bridged with the last
   value before.  Longer ones are left out, and so is what is missing at the beginning and the end.
-- A production that is empty at night because the inverter sleeps is such a gap, too, unless `dark_is_zero`
-  says to take it as 0 W: where the load is known and the sun is hardly up before and after.
+- Where the load is known, a production that is empty because the inverter sleeps at `night` is 0 W, no gap.
 - What no house has is refused, and so is what looks like another unit.
 """
 
@@ -16,13 +15,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from optimizer.backtest.case import Floats
+from optimizer.backtest.night import Flags, nights, runs
 from optimizer.backtest.table_file import Table, check_finite, read_table, regular_step_s
 from optimizer.errors import InputError
-
-Flags = NDArray[np.bool_]
 
 HELD_MIN = 60
 """The longest gap that is bridged."""
@@ -35,7 +32,6 @@ _MOST_W = 1e6
 _KW_PEAK = 50.0
 """A file whose highest value is below this has kW in it: a house's W reach hundreds, its kW a few dozens."""
 _KW_LOAD = 5.0
-_DARK_SHARE = 0.05
 _TOLD = 5
 
 
@@ -46,7 +42,6 @@ class HouseColumns:
     pv: str = "pv_w"
     load: str = "load_w"
     pv_scale: float = 1.0
-    dark_is_zero: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +101,11 @@ def read_house(path: Path, columns: HouseColumns) -> HouseData:
         _check_power(table, name)
     _check_unit(table, columns)
     pv_w, load_w = (_on_grid(table, name, step_s) for name in (columns.pv, columns.load))
-    dark = _dark(pv_w, load_w)
-    note: tuple[str, ...] = ()
-    if columns.dark_is_zero:
-        pv_w = np.where(dark, 0.0, pv_w)
-    elif dark.sum() * step_s > HELD_MIN * 60:
-        hours = dark.sum() * step_s / 3600
-        told = f"{columns.pv} is empty in {hours:.0f} h of darkness: --dark-is-zero takes it as 0 W there"
-        note = (f"{path.name}: {told}",)
+    asleep = nights(pv_w, step_s // 60) & ~np.isnan(load_w)
+    pv_w = np.where(asleep, 0.0, pv_w)
     start = datetime.fromtimestamp(int(table.time_s[0]), UTC)
     found = minutes_of(path.name, start, pv_w * columns.pv_scale, load_w, step_min=step_s // 60)
-    return replace(found, notes=note + found.notes)
+    return replace(found, notes=(*_night_note(path.name, columns.pv, asleep, step_s // 60), *found.notes))
 
 
 def check_scale(pv_scale: float) -> None:
@@ -140,7 +129,7 @@ def minutes_of(
         raise InputError(f"{name}: no row has both powers")
     first, last = int(there[0]), int(there[-1]) + 1
     trimmed, outside_min = slice(first, last), (first + len(pv_w) - last) * step_min
-    gaps = _runs(lacking[trimmed])
+    gaps = runs(lacking[trimmed])
     long = [(begin, end) for begin, end in gaps if (end - begin) * step_min > held_min]
     known = np.ones(last - first, dtype=np.bool_)
     for begin, end in long:
@@ -185,30 +174,17 @@ def _on_grid(table: Table, name: str, step_s: int) -> Floats:
     return grid
 
 
-def _dark(pv_w: Floats, load_w: Floats) -> Flags:
-    """Return where the production is empty, the load is not, and the sun is hardly up around it."""
-    empty = np.isnan(pv_w)
-    dark = np.zeros(len(pv_w), dtype=np.bool_)
-    if empty.all():
-        return dark
-    edge_w = _DARK_SHARE * float(np.nanmax(pv_w))
-    for begin, end in _runs(empty):
-        around = pv_w[max(0, begin - 1) : end + 1]
-        if np.nanmax(around, initial=0.0) <= edge_w:
-            dark[begin:end] = True
-    return dark & ~np.isnan(load_w)
-
-
-def _runs(flags: Flags) -> list[tuple[int, int]]:
-    """Return the half-open ranges in which the flags are set."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
-    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
-
-
 def _held(values: Floats, known: Flags) -> Floats:
     """Return the values with the last one before in place of what is empty; 0 where nothing is known."""
     last = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(len(values))))
     return np.where(known, values[last], 0.0)
+
+
+def _night_note(name: str, column: str, asleep: Flags, step_min: int) -> tuple[str, ...]:
+    if not asleep.any():
+        return ()
+    spent = _hours(int(asleep.sum()) * step_min)
+    return (f"{name}: {column} is empty in {spent} of night, 0 W there",)
 
 
 def _gap_notes(

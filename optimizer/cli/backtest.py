@@ -44,7 +44,6 @@ class _Asked:
     pv_scale: float
     pv_column: str
     load_column: str
-    dark_is_zero: bool
     forecast: Path | None
     strategy: tuple[str, ...]
     settings: tuple[str, ...]
@@ -91,11 +90,6 @@ _OPTIONS = (
     ),
     click.option("--pv-column", default="pv_w", help="The column of the production; pv_w if not given."),
     click.option("--load-column", default="load_w", help="The column of the load; load_w if not given."),
-    click.option(
-        "--dark-is-zero",
-        is_flag=True,
-        help="Where production is empty by night, take it as 0 W, not as a gap.",
-    ),
     click.option(
         "--forecast", type=_FILE, help="CSV or Parquet with issued, time, p10_w, p50_w, p90_w; not used yet."
     ),
@@ -160,7 +154,7 @@ def _case_options(house: Path, asked: _Asked, found: FromConfig) -> CaseOptions:
         house=house,
         sessions=asked.sessions,
         user=asked.user,
-        columns=HouseColumns(asked.pv_column, asked.load_column, asked.pv_scale, asked.dark_is_zero),
+        columns=HouseColumns(asked.pv_column, asked.load_column, asked.pv_scale),
         prices=prices,
         goals=GoalSource(asked.goals),
         weekly=found.weekly,
