@@ -31,6 +31,10 @@ _COMMANDS = {
     "run": ("optimizer.cli.run", "Run the service until it is told to stop."),
     "set": ("optimizer.cli.steer", "Take a charger by hand: a mode for some hours, or back to automatic."),
     "status": ("optimizer.cli.look", "Show what the service sees and does now."),
+    "tune": (
+        "optimizer.cli.tune",
+        "Search a strategy's parameters on past weeks, and judge them on others.",
+    ),
     "virtual": ("optimizer.cli.virtual", "Serve the virtual SolaX cloud over HTTP."),
     "why": ("optimizer.cli.look", "Explain the decision that holds now or held at TIME."),
 }

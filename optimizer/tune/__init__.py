@@ -1,0 +1,1 @@
+"""A strategy's parameters, searched on some weeks of the owner's history and judged on the others."""
