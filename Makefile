@@ -6,7 +6,7 @@ SHELL  := /bin/bash
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test quick lint types contracts unit campaign year kills bench constraints clean
+.PHONY: help demo run test quick lint types contracts unit campaign year kills bench compare constraints clean
 
 help:            ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ year: $(STAMP)   ## a whole ordinary year in virtual time, in one go
 
 bench: $(STAMP)  ## speed, memory and log size, measured on this machine
 	@$(BIN)/python benchmarks/run.py
+
+compare: $(STAMP) ## the usual strategies on all houses and cars at hand, into docs/compared.md
+	@$(BIN)/python benchmarks/compare.py
 
 constraints:     ## resolve the exact versions anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
