@@ -24,33 +24,41 @@ from optimizer.control.energy import HOLD
 from optimizer.domain import ChargerStatus
 from optimizer.errors import InputError
 from optimizer.simulation.sessions import Session
-from optimizer.store.instants import from_text
+from optimizer.store.instants import from_text, to_text
 from optimizer.store.queries import reading
 from optimizer.store.thinning import CHARGER_READINGS
 
+_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 _HOLD_S = HOLD.total_seconds()
 _CHARGER_HOLD_S = CHARGER_READINGS.idle.total_seconds() + _HOLD_S
 _DRAWING = frozenset(int(status) for status in ChargerStatus if status.draws)
 
 _SITE = (
     "SELECT received_at, pv_w, pv_w + grid_w + coalesce(battery_w, 0.0) FROM site_reading"
-    " WHERE pv_w IS NOT NULL AND grid_w IS NOT NULL ORDER BY received_at"
+    " WHERE pv_w IS NOT NULL AND grid_w IS NOT NULL AND received_at >= ? AND received_at < ?"
+    " ORDER BY received_at"
 )
-_CHARGERS = "SELECT received_at, charger, ev_w, status FROM charger_reading ORDER BY charger, received_at"
+_CHARGERS = (
+    "SELECT received_at, charger, ev_w, status FROM charger_reading"
+    " WHERE received_at >= ? AND received_at < ? ORDER BY charger, received_at"
+)
 _SESSIONS = "SELECT charger, started_at, ended_at, ev_kwh FROM session ORDER BY id"
 
 
-def read_own_house(path: Path, pv_scale: float = 1.0) -> HouseData:
-    """Return the house as the log has seen it, its production times `pv_scale`.
+def read_own_house(
+    path: Path, pv_scale: float = 1.0, *, since: datetime = _EVER[0], until: datetime = _EVER[1]
+) -> HouseData:
+    """Return the house as the log has seen it in `[since, until)`, its production times `pv_scale`.
 
     Raises:
         InputError: no readable log, or none with at least an hour of readings.
 
     """
     check_scale(pv_scale)
+    span = (to_text(since), to_text(until))
     with reading(path) as conn:
-        site = conn.execute(_SITE).fetchall()
-        chargers = conn.execute(_CHARGERS).fetchall()
+        site = conn.execute(_SITE, span).fetchall()
+        chargers = conn.execute(_CHARGERS, span).fetchall()
     if not site:
         raise InputError(f"{path}: the log has no readings of the house yet")
     at_s = _seconds(row[0] for row in site)

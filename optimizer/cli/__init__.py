@@ -27,8 +27,10 @@ _COMMANDS = {
         "Watch the service charge a car through a real day, sped up.",
     ),
     "export": ("optimizer.cli.look", "Write the log's tables to Parquet files."),
+    "report": ("optimizer.cli.report", "Tell how good a day or a month was, with pictures."),
     "rest": ("optimizer.cli.rest", "Bring chargers to rest that a dead service may have left charging."),
     "run": ("optimizer.cli.run", "Run the service until it is told to stop."),
+    "score": ("optimizer.cli.score", "Score past days: what each strategy would have made of them."),
     "set": ("optimizer.cli.steer", "Take a charger by hand: a mode for some hours, or back to automatic."),
     "status": ("optimizer.cli.look", "Show what the service sees and does now."),
     "tune": (
