@@ -20,6 +20,13 @@ def slack_s(need_kwh: float, power_w: float, seconds_left: float) -> float:
     return seconds_left - need_kwh * _W_PER_KW * _SECONDS_PER_HOUR / power_w
 
 
+def safe_for_s(need_kwh: float, power_w: float, seconds_left: float, margin_s: float) -> float:
+    """Return for how many seconds a goal that is not at risk stays so; 0 if it is, or if its time is over."""
+    if need_kwh <= 0.0:
+        return math.inf
+    return max(0.0, slack_s(need_kwh, power_w, seconds_left) - margin_s)
+
+
 def goal_at_risk(need_kwh: float, power_w: float, seconds_left: float, margin_s: float) -> bool:
     """Tell whether the latest start, `deadline - need / power - margin`, has come.
 

@@ -48,10 +48,13 @@ class Sensed(NamedTuple):
     session_kwh: float
 
 
-Kernel = Callable[[Sensed, Sequence[float], Any, Any], tuple[int, int, Memory]]
-"""From what is seen, prices (EUR/kWh, one a slot, late ones may be missing), setting and memory to mode,
-reason code and memory.
+Answer = tuple[int, int, float, Memory]
+"""Mode, reason code, how long both and the memory would stay the same if only time went on (s; 0: not known),
+and the memory to be told again.
 """
+
+Kernel = Callable[[Sensed, Sequence[float], Any, Any], Answer]
+"""From what is seen, prices (EUR/kWh, one a slot, late ones may miss), setting and memory to an answer."""
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ from typing import Annotated, NamedTuple
 from annotated_types import Ge, Le
 
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
-from optimizer.goals import goal_at_risk, slack_s
+from optimizer.goals import goal_at_risk, safe_for_s, slack_s
 from optimizer.sensed import SLOT_S, Sensed, prices_ahead, sensed
 
 MarginS = Annotated[float, Ge(0.0), Le(86_400.0)]
@@ -60,16 +60,18 @@ class Setting(NamedTuple):
 
 def kernel(
     seen: Sensed, prices: Sequence[float], setting: Setting, memory: Memory
-) -> tuple[int, int, Memory]:
-    """Return mode, reason code and memory."""
+) -> tuple[int, int, float, Memory]:
+    """Return mode, reason code, how long they hold, and the memory."""
     if not seen.connected or seen.full or seen.need_kwh <= 0.0 or seen.left_s <= 0.0:
-        return _GREEN, SUN, (0.0,)
+        return _GREEN, SUN, math.inf, (0.0,)
     margin_s = setting.margin_s + (setting.release_s if memory[0] > 0.0 else 0.0)
     if goal_at_risk(seen.need_kwh, seen.power_w, seen.left_s, margin_s):
-        return _FAST, LATEST, (1.0,)
+        return _FAST, LATEST, 0.0, (1.0,)
     if setting.cheapest and among_cheapest(seen, prices):
-        return _FAST, CHEAP, (0.0,)
-    return _GREEN, SUN, (0.0,)
+        return _FAST, CHEAP, 0.0, (0.0,)
+    if setting.cheapest or memory[0] > 0.0:
+        return _GREEN, SUN, 0.0, (0.0,)
+    return _GREEN, SUN, safe_for_s(seen.need_kwh, seen.power_w, seen.left_s, margin_s), (0.0,)
 
 
 def among_cheapest(seen: Sensed, prices: Sequence[float]) -> bool:
@@ -110,7 +112,7 @@ class Deadline:
         """Return GREEN, or FAST in a slot that the goal needs."""
         memory = self._remembered(situation)
         seen, setting = sensed(situation), self.setting(situation.charger)
-        mode, code, memory = kernel(seen, prices_ahead(situation), setting, memory)
+        mode, code, _, memory = kernel(seen, prices_ahead(situation), setting, memory)
         name, sentence = _SENTENCES[code]
         goal = situation.goal
         left_h = 0.0 if goal is None else (goal.deadline - situation.now).total_seconds() / 3600.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -26,9 +27,9 @@ class Setting(NamedTuple):
 
 def kernel(
     _seen: Sensed, _prices: Sequence[float], setting: Setting, _memory: tuple[float]
-) -> tuple[int, int, tuple[float]]:
+) -> tuple[int, int, float, tuple[float]]:
     """Return the mode, and nothing to explain or to remember."""
-    return setting.mode, 0, (0.0,)
+    return setting.mode, 0, math.inf, (0.0,)
 
 
 class Fixed:

@@ -24,7 +24,7 @@ from typing import Annotated, NamedTuple
 from annotated_types import Ge, Gt, Le
 
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
-from optimizer.goals import goal_at_risk, slack_s
+from optimizer.goals import goal_at_risk, safe_for_s, slack_s
 from optimizer.sensed import Sensed, sensed
 
 Factor = Annotated[float, Ge(0.0), Le(3.0)]
@@ -147,8 +147,8 @@ def band(
 
 def kernel(
     seen: Sensed, _prices: Sequence[float], setting: Setting, memory: Memory
-) -> tuple[int, int, Memory]:
-    """Return mode, reason code and memory: the whole policy, as one function of numbers.
+) -> tuple[int, int, float, Memory]:
+    """Return mode, reason code, how long they hold, and the memory: the whole policy.
 
     While the surplus is unknown the timers rest and the bands hold; the data's age ends that.
     """
@@ -156,23 +156,42 @@ def kernel(
     margin_s = setting.margin_s + (setting.release_s if memory[6] > 0.0 else 0.0)
     wanted = seen.connected and not seen.full
     at_risk = wanted and goal_at_risk(seen.need_kwh, seen.power_w, seen.left_s, margin_s)
-    mode, code, after = choose(
-        memory, seen.surplus_w, dt_s, setting.bands, setting.law, at_risk, setting.idle_mode
+    at_rest = not seen.known or _rests(memory, seen.surplus_w, setting.bands)
+    after = memory if at_rest else _advanced(memory, seen.surplus_w, dt_s, setting.bands, setting.law)
+    after = _served(after, 1.0 if at_risk else 0.0)
+    if at_risk:
+        return _FAST, GOAL, 0.0, after
+    mode, code = highest(after[0], after[2], after[4], setting.idle_mode)
+    lasts = at_rest and memory[6] == 0.0
+    holds_s = safe_for_s(seen.need_kwh, seen.power_w, seen.left_s, margin_s) if lasts else 0.0
+    return mode, code if seen.known else UNKNOWN, holds_s, after
+
+
+def _served(memory: Memory, serving: float) -> Memory:
+    """Return the memory with whether a goal is being served."""
+    green, green_s, eco, eco_s, fast, fast_s, _ = memory
+    return green, green_s, eco, eco_s, fast, fast_s, serving
+
+
+def _rests(memory: Memory, surplus_w: float, bands: Bands) -> bool:
+    """Tell whether no timer runs or would run at this surplus."""
+    return (
+        _band_rests(memory[0], memory[1], surplus_w, bands.green_start_w, bands.green_stop_w)
+        and _band_rests(memory[2], memory[3], surplus_w, bands.eco_start_w, bands.eco_stop_w)
+        and _band_rests(memory[4], memory[5], surplus_w, bands.fast_start_w, bands.fast_stop_w)
     )
-    return mode, code if seen.known or code == GOAL else UNKNOWN, after
 
 
-def choose(
-    memory: Memory, surplus_w: float, dt_s: float, bands: Bands, law: Law, at_risk: bool, idle_mode: int
-) -> tuple[int, int, Memory]:
-    """Advance the bands and return mode, reason code and memory."""
+def _band_rests(on: float, timer_s: float, surplus_w: float, start_w: float, stop_w: float) -> bool:
+    return timer_s == 0.0 and (surplus_w >= stop_w if on > 0.0 else surplus_w <= start_w)
+
+
+def _advanced(memory: Memory, surplus_w: float, dt_s: float, bands: Bands, law: Law) -> Memory:
+    """Return the memory after `dt_s` at this surplus."""
     green, green_s = band(memory[0], memory[1], surplus_w, bands.green_start_w, bands.green_stop_w, dt_s, law)
     eco, eco_s = band(memory[2], memory[3], surplus_w, bands.eco_start_w, bands.eco_stop_w, dt_s, law)
     fast, fast_s = band(memory[4], memory[5], surplus_w, bands.fast_start_w, bands.fast_stop_w, dt_s, law)
-    after = (green, green_s, eco, eco_s, fast, fast_s, 1.0 if at_risk else 0.0)
-    if at_risk:
-        return _FAST, GOAL, after
-    return *highest(green, eco, fast, idle_mode), after
+    return green, green_s, eco, eco_s, fast, fast_s, memory[6]
 
 
 def highest(green: float, eco: float, fast: float, idle_mode: int) -> tuple[int, int]:
@@ -229,7 +248,7 @@ class Threshold:
     def propose(self, situation: Situation) -> Proposal:
         """Return the mode of the highest band that is on; FAST while a goal is at risk."""
         setting = self.setting(situation.charger)
-        mode, code, memory = kernel(sensed(situation), (), setting, self._remembered(situation))
+        mode, code, _, memory = kernel(sensed(situation), (), setting, self._remembered(situation))
         reason = self._reason(code, Mode(mode), situation, memory, setting)
         return Proposal(Mode(mode), reason, memory=memory)
 

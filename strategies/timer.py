@@ -16,7 +16,7 @@ from typing import Annotated, NamedTuple
 from annotated_types import Ge, Le
 
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
-from optimizer.goals import goal_at_risk
+from optimizer.goals import goal_at_risk, safe_for_s
 from optimizer.sensed import Sensed, sensed
 
 DelayS = Annotated[float, Ge(0.0), Le(3600.0)]
@@ -59,9 +59,10 @@ class Setting(NamedTuple):
 
 def kernel(
     seen: Sensed, _prices: Sequence[float], setting: Setting, memory: Memory
-) -> tuple[int, int, Memory]:
-    """Return mode, reason code and memory."""
+) -> tuple[int, int, float, Memory]:
+    """Return mode, reason code, how long they hold, and the memory."""
     on, timer_s = memory
+    contrary = False
     if seen.known:
         contrary = (seen.surplus_w >= setting.floor_w) != (on > 0.0)
         timer_s = timer_s + seen.elapsed_s if contrary else 0.0
@@ -69,8 +70,10 @@ def kernel(
             on, timer_s = 1.0 - on, 0.0
     wanted = seen.connected and not seen.full
     if wanted and goal_at_risk(seen.need_kwh, seen.power_w, seen.left_s, setting.margin_s):
-        return _FAST, GOAL, (on, timer_s)
-    return (_ECO, ON, (on, timer_s)) if on > 0.0 else (_STOP, OFF, (on, timer_s))
+        return _FAST, GOAL, 0.0, (on, timer_s)
+    safe_s = safe_for_s(seen.need_kwh, seen.power_w, seen.left_s, setting.margin_s)
+    holds_s = 0.0 if contrary or timer_s > 0.0 else safe_s
+    return (_ECO, ON, holds_s, (on, timer_s)) if on > 0.0 else (_STOP, OFF, holds_s, (on, timer_s))
 
 
 class Timer:
@@ -96,7 +99,7 @@ class Timer:
     def propose(self, situation: Situation) -> Proposal:
         """Return ECO or STOP by the timer, FAST while a goal is at risk."""
         memory = self._remembered(situation)
-        mode, code, memory = kernel(sensed(situation), (), self.setting(situation.charger), memory)
+        mode, code, _, memory = kernel(sensed(situation), (), self.setting(situation.charger), memory)
         name, sentence = _SENTENCES[code]
         numbers = {
             "surplus_w": situation.surplus_w or 0.0,

@@ -18,7 +18,7 @@ from optimizer.domain import (
     Tariff,
 )
 from optimizer.errors import StrategyFailed
-from optimizer.sensed import SLOT_S, Memory, Sensed
+from optimizer.sensed import SLOT_S, Answer, Memory, Sensed
 
 _HORIZON_SLOTS = 192
 """Prices that a strategy is told ahead: two days, as far as day-ahead prices ever reach."""
@@ -37,10 +37,8 @@ class Asked:
         self._tariff_slot = -1
         self._tariff = Tariff(0.0, 0.0)
 
-    def __call__(
-        self, seen: Sensed, _prices: object, _setting: object, memory: Memory
-    ) -> tuple[int, int, Memory]:
-        """Return mode, an empty code, and memory.
+    def __call__(self, seen: Sensed, _prices: object, _setting: object, memory: Memory) -> Answer:
+        """Return mode, an empty code, and memory; how long they hold is not known.
 
         Raises:
             StrategyFailed: the strategy raised, or what it returned is no proposal.
@@ -57,7 +55,7 @@ class Asked:
             ) from fault
         if not isinstance(proposal, Proposal):
             raise StrategyFailed(f"strategy {self._strategy.name!r} returned {proposal!r}, not a Proposal")
-        return int(mode), 0, remembered
+        return int(mode), 0, 0.0, remembered
 
     def _situation(self, seen: Sensed, memory: Memory) -> Situation:
         now = self._first_slot + timedelta(seconds=SLOT_S * seen.slot + seen.into_slot_s)

@@ -27,6 +27,7 @@ from optimizer.backtest.minute import (
     may_draw,
     may_follow,
     permitted,
+    permitted_for_s,
     plugged,
     read_charger,
     sampled,
@@ -36,10 +37,11 @@ from optimizer.backtest.minute import (
 from optimizer.backtest.tape import Tape
 from optimizer.control.energy import solar_share_w
 from optimizer.plant.house import grid_power_w
-from optimizer.sensed import Memory, Sensed
+from optimizer.sensed import Answer, Memory, Sensed
 
 SLOT_MIN = 15
 DAY_MIN = 1440
+DAY_S = 86_400.0
 KWH_PER_W_MIN = 1.0 / 60_000.0
 
 
@@ -83,7 +85,7 @@ class Account(NamedTuple):
     slot_end: int
 
 
-def kernel(seen: Sensed, prices: Sequence[float], setting: Any, memory: Any) -> tuple[int, int, Memory]:
+def kernel(seen: Sensed, prices: Sequence[float], setting: Any, memory: Any) -> Answer:
     """Stand for the kernel of the strategy that is run."""
     raise NotImplementedError
 
@@ -130,26 +132,35 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
         if is_new or minute >= view.due_min:
             view, calls = _seen(view, house, sample, calls, minute, is_new, rules, kit)
             look_at += rules.sample_min if is_new else 0
-        idle = is_idle(view)
+        idle, settled_s = is_idle(view), 0.0
         if idle and is_new:
             # Nothing can be decided: the strategy is asked once a sample, for its memory's sake.
             seen = _sensed(offset, view, 0.0, 0.0, minute, asked, rules)
-            _mode, _code, memory = kernel(seen, prices, setting, memory)
+            _mode, _code, _holds_s, memory = kernel(seen, prices, setting, memory)
             asked = minute
         if not idle:
             goal = _goal_at(goal_starts, goal, minute)
             need_kwh, left_s = _missing(goal_deadlines, goal_energies, goal, view, minute)
             seen = _sensed(offset, view, need_kwh, left_s, minute, asked, rules)
-            proposed, _code, memory = kernel(seen, prices, setting, memory)
+            proposed, _code, holds_s, memory = kernel(seen, prices, setting, memory)
             at_risk, asked = is_goal_at_risk(view, need_kwh, left_s, rules), minute
             mode = permitted(view, proposed, at_risk, minute, rules)
             if mode != view.mode and _follows(view, mode, at_risk, changed, changes, minute, rules):
                 changed[changes % DAY_MIN] = minute
                 view, changes, calls = decided(view, mode, minute), changes + 1, calls + 1
-        until = minute + 1
+            elif proposed == view.mode and not at_risk:
+                settled_s = min(holds_s, permitted_for_s(view, need_kwh, left_s, minute, rules))
+        until, limit = minute + 1, min(end, departure if plugged_in else arrival, look_at, view.due_min)
+        if kit.has_battery:
+            limit = min(limit, sample_at)
         if plugged_in:
             surplus_w = pv_w[minute] - load_w[minute]
-            if not is_resting(house, surplus_w, view.mode, kit):
+            if is_resting(house, surplus_w, view.mode, kit):
+                if settled_s > MINUTE_S:
+                    limit = min(limit, minute + int(min(settled_s, DAY_S) / MINUTE_S))
+                    until = _rests_until(pv_w, load_w, house, minute + 1, limit, kit)
+                    asked = until - 1
+            else:
                 house = charged(house, surplus_w, view.mode, kit)
                 ev_kwh += house.ev_w * KWH_PER_W_MIN
                 solar_w = solar_share_w(pv_w[minute], load_w[minute], house.ev_w)
@@ -157,7 +168,7 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
         elif view.mode != house.mode:
             house = unattended(house, view.mode)
         elif idle:
-            until = min(end, arrival, look_at, view.due_min)
+            until = max(until, limit)
         if kit.has_battery or tracing or house.ev_w > 0.0:
             for each in range(minute, until):
                 sun_w, base_w = pv_w[each], load_w[each]
@@ -209,6 +220,15 @@ def _follows(
     reads = (1 if minute == view.read_min else 0) + (1 if minute == view.looked_min else 0)
     free = reads < rules.calls_per_minute
     return may_follow(view, mode, at_risk, minute, most if many else 0, free, rules)
+
+
+def _rests_until(
+    pv_w: Sequence[float], load_w: Sequence[float], house: House, minute: int, limit: int, kit: Equipment
+) -> int:
+    """Return the first minute from `minute` on in which a resting charger would stir, at most `limit`."""
+    while minute < limit and is_resting(house, pv_w[minute] - load_w[minute], house.mode, kit):
+        minute += 1
+    return minute
 
 
 def _priced(

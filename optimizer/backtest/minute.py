@@ -6,13 +6,14 @@ charger read at intervals, its own commands obeyed after some seconds; never the
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from optimizer.backtest.control import COMMAND_S, Rules
 from optimizer.control.freshness import band_of
 from optimizer.control.guards import PASSED, draw_rank, draws_from_grid, guard_mode, raise_code
 from optimizer.control.surplus import available_to_car, is_steady, surplus_of
-from optimizer.goals import goal_at_risk
+from optimizer.goals import goal_at_risk, safe_for_s
 from optimizer.plant.battery import BatteryLimits, battery_step
 from optimizer.plant.car import CarLimits, car_demand_w, car_need_kwh, is_full
 from optimizer.plant.charger import (
@@ -280,6 +281,15 @@ def permitted(view: View, proposed: int, at_risk: bool, minute: int, rules: Rule
         proposed, view.mode, rules.resting, age_band, leased, view.connected, at_risk, PASSED
     )
     return mode
+
+
+def permitted_for_s(view: View, need_kwh: float, left_s: float, minute: int, rules: Rules) -> float:
+    """Return for how many seconds the guards would go on permitting the present mode if it is proposed."""
+    if not view.connected:
+        return 0.0
+    age_s, margin_s = (minute - view.sample_min) * MINUTE_S, rules.margin_s + rules.release_s
+    safe_s = safe_for_s(need_kwh, rules.power_w, left_s, margin_s) if rules.serves_goals else math.inf
+    return min(safe_s, rules.fresh_s - age_s, rules.lease_s - age_s)
 
 
 def may_follow(

@@ -52,7 +52,7 @@ class RunTrace:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A strategy's totals, the time they took, and the trace if one was asked for."""
+    """A strategy's totals, the time they took (without compiling), and the trace if one was asked for."""
 
     totals: Totals
     wall_s: float
@@ -84,10 +84,12 @@ def run_strategy(
     simulate, tape = _simulate(kernel, fast=fast), tape_of(case, as_arrays=fast)
     columns = _columns(case.minutes if trace else 0)
     changed = np.zeros(loop.DAY_MIN, np.int64) if fast else [0] * loop.DAY_MIN
+    rest = (equipment(case.home), rules, setting, memory, case.home.battery_soc, changed, columns)
+    if fast and kernel not in _READY:
+        simulate(tape._replace(pv_w=tape.pv_w[:0]), *rest)  # no minute: it only compiles
+        _READY.add(kernel)
     began_s = clock.monotonic_s()
-    sums = simulate(
-        tape, equipment(case.home), rules, setting, memory, case.home.battery_soc, changed, columns
-    )
+    sums = simulate(tape, *rest)
     wall_s = clock.monotonic_s() - began_s
     return Run(_totals(sums, case), wall_s, RunTrace(*columns) if trace else None)
 
@@ -110,6 +112,9 @@ def _policy(strategy: Strategy, case: Case, power_w: float) -> tuple[Kernel, Any
         return strategy.kernel, setting, strategy.first_memory(Mode.STOP)
     return Asked(strategy, case), power_w, ()
 
+
+_READY: set[Kernel] = set()
+"""Kernels that were compiled in this process: that takes seconds, which are not the run's."""
 
 _SIMULATE: dict[tuple[Kernel, bool], Callable[..., loop.Sums]] = {}
 
