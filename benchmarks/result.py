@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One measured figure; `limit` is the most it may be, None where it stands for comparison only.
+    """One measured figure; it may be at most `limit` and must be at least `least`.
 
-    `command` measures it again.
+    Where both are None it stands for comparison only.  `command` measures it again.
     """
 
     name: str
@@ -19,11 +19,17 @@ class Result:
     unit: str
     limit: float | None
     command: str
+    least: float | None = None
 
     @property
     def kept(self) -> bool:
-        """Whether the limit holds."""
-        return self.limit is None or self.value <= self.limit
+        """Whether the limits hold."""
+        most = math.inf if self.limit is None else self.limit
+        return (self.least or -math.inf) <= self.value <= most
+
+
+class Skipped(Exception):  # noqa: N818 - it is no error, and says so
+    """Cannot be measured here, and why."""
 
 
 def quantile(values: Sequence[float], share: float) -> float:

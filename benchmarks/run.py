@@ -11,14 +11,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
+import backtest_speed
 import help_time
 import log_size
 import loop_lag
 import memory
+import peer_speed
 import simulation_speed
 import start_time
 import tick_time
-from result import Result
+from result import Result, Skipped
 
 BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "help": help_time.measure,
@@ -28,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "log": log_size.measure,
     "lag": loop_lag.measure,
     "simulation": simulation_speed.measure,
+    "backtest": backtest_speed.measure,
+    "peers": peer_speed.measure,
 }
 
 
@@ -40,10 +44,13 @@ def main(arguments: Sequence[str]) -> None:
     unknown = set(asked.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
-    results = []
+    results: list[Result] = []
     for name in asked.names or BENCHMARKS:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        results += BENCHMARKS[name]()
+        try:
+            results += BENCHMARKS[name]()
+        except Skipped as why:
+            print(f"skipped {name}: {why}", file=sys.stderr, flush=True)
     print(_json(results) if asked.json else _table(results))
 
 
@@ -52,14 +59,15 @@ def _json(results: Sequence[Result]) -> str:
 
 
 def _table(results: Sequence[Result]) -> str:
-    width = max(len(result.name) for result in results)
+    width = max((len(result.name) for result in results), default=0)
     return "\n".join(_row(result, width) for result in results)
 
 
 def _row(result: Result, width: int) -> str:
-    limit = "" if result.limit is None else f"limit {result.limit:g} {result.unit}"
-    verdict = "" if result.limit is None else "kept" if result.kept else "NOT KEPT"
-    return f"{result.name:<{width}}  {result.value:>10.4g} {result.unit:<8}  {limit:<16} {verdict}".rstrip()
+    most = "" if result.limit is None else f"limit {result.limit:g} {result.unit}"
+    asked = most if result.least is None else f"at least {result.least:g} {result.unit}"
+    verdict = "" if not asked else "kept" if result.kept else "NOT KEPT"
+    return f"{result.name:<{width}}  {result.value:>10.4g} {result.unit:<8}  {asked:<16} {verdict}".rstrip()
 
 
 if __name__ == "__main__":
