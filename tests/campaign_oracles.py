@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from campaign_plan import Outage, Plan
+from campaign_plan import DAY_S, Outage, Plan
 from typing_extensions import override
 
 from optimizer.clock import Clock
@@ -42,6 +42,9 @@ NOTICED_S = 1080.0
 INTENT_LIFE_S = 60.0
 EXCHANGE_S = 20.0
 """A call reaches the cloud within this time of its row: waiting for the commit included."""
+
+_CALLS_KEPT_DAYS = 33.0
+"""The service keeps its calls for 35 days and tidies up at night."""
 
 _FRESH_S, _STALE_S = 420.0, 900.0
 _LAG_S = 120.0
@@ -312,21 +315,29 @@ def _commands(conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud, boots: 
 def _calls(
     conn: sqlite3.Connection, plan: Plan, cloud: VirtualCloud, boots: Boots, kills: int
 ) -> Iterator[str]:
-    """Compare the ledger with the cloud's own count: a call is lost only with its process."""
+    """Compare the ledger with the cloud's own count: a call is lost only with its process.
+
+    Of a long life only the last weeks are compared, for the ledger forgets what no limit asks for any more.
+    """
+    kept_s = max(0.0, plan.days - _CALLS_KEPT_DAYS) * DAY_S
     rows = conn.execute(
         "SELECT endpoint, subject, boot_id, reserved_s, outcome FROM call"
         " WHERE outcome IS NOT 'not_sent' ORDER BY id"
     )
     ledger = _Queues(
-        (endpoint, subject, boots.t_s(boot, s), outcome) for endpoint, subject, boot, s, outcome in rows
+        (endpoint, subject, boots.t_s(boot, s), outcome)
+        for endpoint, subject, boot, s, outcome in rows
+        if boots.t_s(boot, s) >= kept_s
     )
     for call in cloud.calls:
+        if call.t_s < kept_s + EXCHANGE_S and kept_s > 0.0:
+            continue
         found = ledger.take(call.endpoint.removesuffix(".do"), call.subject, call.t_s, EXCHANGE_S)
         if found is None and not in_outage(plan, call.t_s, EXCHANGE_S):
             yield f"calls: {call.t_s:.0f} s: {call.endpoint} of {call.subject} is not in the ledger"
         elif found is not None and call.outcome == "ok" and found[1] not in ("ok", None):
             yield f"calls: {call.t_s:.0f} s: {call.endpoint} was served, the ledger says {found[1]}"
-    if ledger.left() > kills:
+    if ledger.left() > kills + (kept_s > 0.0):
         yield f"calls: {ledger.left()} rows of the ledger never reached the cloud, with {kills} kills"
 
 
