@@ -26,6 +26,8 @@ SUN, CHEAP, LATEST = 0, 1, 2
 """Reason codes of the kernel."""
 
 _FAST, _GREEN = 1, 3
+_ROUNDING = 1e-6
+"""Of a slot: a need that exceeds whole slots by less takes no slot more."""
 
 Memory = tuple[float]
 """Whether FAST was wanted last (0 or 1): it is let go later than it was taken up."""
@@ -77,7 +79,7 @@ def kernel(
 def among_cheapest(seen: Sensed, prices: Sequence[float]) -> bool:
     """Tell whether the present slot is one of those that the need takes, later ones first among equals."""
     full_s = seen.left_s - slack_s(seen.need_kwh, seen.power_w, seen.left_s)
-    needed = math.ceil(full_s / SLOT_S)
+    needed = math.ceil(full_s / SLOT_S - _ROUNDING)
     ends = min(len(prices), seen.slot + math.ceil((seen.into_slot_s + seen.left_s) / SLOT_S))
     cheaper = 0
     for slot in range(seen.slot + 1, ends):
