@@ -73,6 +73,9 @@ def open_http(
     )
 
 
+_ADDRESSES_KEPT = 256
+
+
 class TokenTransport(httpx.AsyncBaseTransport):
     """Adds the token to requests for one origin and lets only status, two headers and a clean body back up.
 
@@ -90,6 +93,8 @@ class TokenTransport(httpx.AsyncBaseTransport):
         self._token_source = token_source
         self._origin = origin
         self._redactor = redactor
+        self._signed: dict[httpx.URL, httpx.URL] = {}
+        self._signed_with = ""
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -119,7 +124,9 @@ class TokenTransport(httpx.AsyncBaseTransport):
     async def _signed_exchange(self, request: httpx.Request) -> httpx.Response:
         token = self._token()
         self._redactor.learn(token)
-        answer = await self._inner.handle_async_request(await _sign(request, token))
+        answer = await self._inner.handle_async_request(
+            await _sign(request, token, self._url(request, token))
+        )
         try:
             body = await _read_capped(answer)
         finally:
@@ -127,6 +134,21 @@ class TokenTransport(httpx.AsyncBaseTransport):
         # No Location, no cookie, no reason phrase: each could carry the token back into a log.
         headers = {name: answer.headers[name] for name in _LET_THROUGH if name in answer.headers}
         return httpx.Response(answer.status_code, headers=headers, content=self._redactor.body(body))
+
+    def _url(self, request: httpx.Request, token: str) -> httpx.URL:
+        """Return where the request goes, the token in it where it belongs there.
+
+        The few addresses are always the same, and to build one takes longer than to decide.
+        """
+        if request.method != "GET":
+            return request.url
+        if token != self._signed_with or len(self._signed) > _ADDRESSES_KEPT:
+            self._signed, self._signed_with = {}, token
+        if request.url not in self._signed:
+            query = b"tokenId=" + quote(token, safe="").encode()
+            query = query + b"&" + request.url.query if request.url.query else query
+            self._signed[request.url] = request.url.copy_with(query=query)
+        return self._signed[request.url]
 
     def _token(self) -> str:
         try:
@@ -171,12 +193,9 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-async def _sign(request: httpx.Request, token: str) -> httpx.Request:
-    url, headers, content = request.url, request.headers.copy(), await request.aread()
-    if request.method == "GET":
-        query = b"tokenId=" + quote(token, safe="").encode()
-        url = url.copy_with(query=query + b"&" + url.query if url.query else query)
-    else:
+async def _sign(request: httpx.Request, token: str, url: httpx.URL) -> httpx.Request:
+    headers, content = request.headers.copy(), await request.aread()
+    if request.method != "GET":
         content = json.dumps({"tokenId": token, **json.loads(content)}).encode()
     headers.pop("Content-Length", None)
     return httpx.Request(request.method, url, headers=headers, content=content, extensions=request.extensions)
