@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -117,7 +116,7 @@ def cluster_pool(problem: Problem, address: str, warn: Any, clock: Clock | None 
 
     """
     with _connected(address) as client:
-        for told in _differences(client):
+        for told in differences(client):
             warn(told)
         yield Cluster(client, problem, clock or SystemClock())
 
@@ -126,7 +125,7 @@ def cluster_pool(problem: Problem, address: str, warn: Any, clock: Clock | None 
 def _connected(address: str) -> Iterator[Any]:
     client_class = _client_class()
     try:
-        client = client_class(address, timeout=PATIENCE_S, set_as_default=False)
+        client = client_class(address, timeout=PATIENCE_S)
     except ValueError as error:
         raise InputError(f"--dask {address}: needs tcp://HOST:PORT ({error})") from error
     except (OSError, TimeoutError) as error:
@@ -154,15 +153,8 @@ def _await_worker(client: Any, address: str) -> None:
         raise SunmodeError(f"--dask {address}: the scheduler has no workers") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """What runs in a process: versions by name, and a hash of sunmode's sources."""
-
-    found: dict[str, str]
-
-
-def versions_here() -> Versions:
-    """Return this process's versions."""
+def versions_here() -> dict[str, str]:
+    """Return what runs in this process: versions by name, and a hash of sunmode's sources."""
     found = {"Python": ".".join(str(part) for part in sys.version_info[:3])}
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
@@ -170,23 +162,29 @@ def versions_here() -> Versions:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
-    return Versions({**found, "sunmode's sources": digest.hexdigest()[:12]})
+    return {**found, "sunmode's sources": digest.hexdigest()[:12]}
 
 
-def _differences(client: Any) -> Iterator[str]:
+def differences(client: Any) -> Iterator[str]:
+    """Yield for each worker how it differs from this process.
+
+    Raises:
+        SunmodeError: a worker cannot run sunmode.
+
+    """
     try:
-        there: dict[str, Versions] = client.run(versions_here, on_error="raise")
+        there: dict[str, dict[str, str]] = client.run(versions_here, on_error="raise")
     except Exception as error:
         # Whatever a worker that lacks sunmode, or has another one, makes of it.
         raise SunmodeError(
             f"--dask: a worker cannot run sunmode; is it installed there? {type(error).__name__}: {error}"
         ) from error
-    here = versions_here().found
-    for worker, versions in sorted(there.items()):
+    here = versions_here()
+    for worker, found in sorted(there.items()):
         other = [
-            f"{name} {versions.found.get(name, 'missing')}, here {value}"
+            f"{name} {found.get(name, 'missing')}, here {value}"
             for name, value in here.items()
-            if versions.found.get(name) != value
+            if found.get(name) != value
         ]
         if other:
             yield f"{worker} has {'; '.join(other)}: results may differ"

@@ -54,6 +54,8 @@ class Study:
             AnotherInstance: another process goes on with it.
 
         """
+        if path.is_dir():
+            raise InputError(f"--study {path}: is a directory")
         with held(path.with_name(f"{path.name}.lock"), "the same study"):
             known = _read(path, about)
             try:
