@@ -29,6 +29,7 @@ from optimizer.runtime.reader import Reader
 from optimizer.runtime.recorder import Recorder
 from optimizer.runtime.replay import context_of
 from optimizer.runtime.rules import HomeBattery, Rules
+from optimizer.runtime.scoring import TIMEOUT_S, Scorer
 from optimizer.runtime.shadow import Shadow
 from optimizer.runtime.takeover import take_over
 from optimizer.runtime.world import World
@@ -59,7 +60,8 @@ _log = structlog.stdlib.get_logger("sunmode.service")
 class Ports:
     """Where the service touches the world; each can be replaced, so that a whole life can be replayed.
 
-    `network` None is the real one; `inline` writes the log in the loop's own thread (virtual time).
+    `network` None is the real one; `inline` writes the log in the loop's own thread (virtual time).  Without
+    a `scorer` no day is scored.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -68,6 +70,7 @@ class Ports:
     notifier: Notifier = field(default_factory=Notifier)
     inline: bool = False
     file: FileOptions = field(default_factory=FileOptions)
+    scorer: Scorer | None = None
     new_secret: Callable[[], str] = lambda: secrets.token_urlsafe(24)
 
 
@@ -289,7 +292,10 @@ class Service:
         return Cycle(world, rules, parts, self.store, clock, self._ports.notifier)
 
     def _jobs(self) -> list[Job]:
+        scorer = self._ports.scorer
+        scoring = [] if scorer is None else [Job("score", cron(hour=3, minute=30), scorer, TIMEOUT_S)]
         return [
+            *scoring,
             Job("energy", cron(minute="*/15", second=5), self._settle),
             Job("retention", cron(hour=2, minute=40), self._prune, timeout_s=600.0),
             Job("backup", cron(hour=3, minute=10), self._backup, timeout_s=600.0),

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from optimizer.cli import config_option
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
 from optimizer.runtime.locks import account_lock, database_lock
+from optimizer.runtime.scoring import score_command, scorer
 from optimizer.service import Ports, Service
 from optimizer.solax.redact import Redactor
 
@@ -36,14 +37,15 @@ class Site:
 @click.option("--once", is_flag=True, help="One cycle, then end; it never leaves FAST or ECO behind.")
 def run_command(config_path: Path | None, dry_run: bool, once: bool) -> None:
     """Run the service until it is told to stop (SIGTERM, SIGINT)."""
-    settings = load_settings(find_config(config_path, os.environ), os.environ)
+    path = find_config(config_path, os.environ)
+    settings = load_settings(path, os.environ)
     configure_logs(settings)
     logs.report_faults()
     with ExitStack() as locks:
         locks.enter_context(database_lock(settings.store.path))
         if not settings.is_virtual:
             locks.enter_context(account_lock(settings.solax.base_url, settings.token()))
-        asyncio.run(_serve(settings, dry_run=dry_run, once=once))
+        asyncio.run(_serve(settings, path, dry_run=dry_run, once=once))
 
 
 def configure_logs(settings: Settings) -> None:
@@ -54,10 +56,11 @@ def configure_logs(settings: Settings) -> None:
     logs.configure(settings.log.level, settings.log.format, redactor.text)
 
 
-async def _serve(settings: Settings, *, dry_run: bool, once: bool) -> None:
+async def _serve(settings: Settings, path: Path, *, dry_run: bool, once: bool) -> None:
     async with AsyncExitStack() as stack:
         site = await stack.enter_async_context(open_site(settings))
-        service = Service(settings, site.ports, base_url=site.base_url, token=site.token, dry_run=dry_run)
+        ports = replace(site.ports, scorer=scorer(score_command(path), os.environ))
+        service = Service(settings, ports, base_url=site.base_url, token=site.token, dry_run=dry_run)
         await (_once(service) if once else serve(service))
 
 

@@ -30,6 +30,7 @@ _SLOT = timedelta(minutes=SLOT_MIN)
 _BEFORE, _AFTER = timedelta(hours=2), timedelta(hours=1)
 """What is read around a day, for readings stand on."""
 _KNOWN_SLOT = 0.5
+_LEAST_TOLD_S = 60.0
 _W_PER_KWH_A_SLOT = 4000.0
 _HOUSE_COLUMNS = ("pv_kwh", "base_load_kwh", "import_kwh", "export_kwh")
 _CAR_COLUMNS = ("ev_kwh", "ev_solar_kwh", "ev_grid_kwh")
@@ -65,7 +66,11 @@ class LocalDay:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """kWh by the quarter hour, from table `energy`; 0 where it has no row."""
+    """kWh by the quarter hour, from table `energy`; 0 where it has no row.
+
+    A house without a car is looked at so seldom that the accounts have gaps: there its powers stand on, as
+    they do in what is replayed.
+    """
 
     pv_kwh: Floats
     base_load_kwh: Floats
@@ -105,8 +110,7 @@ class DayLog:
     @property
     def known_slots(self) -> Flags:
         """Which quarter hours are known, for the most part."""
-        starts = np.arange(0, self.day.minutes, SLOT_MIN)
-        return np.add.reduceat(self.known.astype(float), starts) >= _KNOWN_SLOT * SLOT_MIN
+        return _known_slots(self.known)
 
 
 def read_day(path: Path, day: LocalDay, charger: str) -> DayLog:
@@ -118,7 +122,7 @@ def read_day(path: Path, day: LocalDay, charger: str) -> DayLog:
     """
     pv_w, load_w, known = _house(path, day)
     with reading(path) as conn:
-        accounts = _accounts(conn, day, charger)
+        accounts = _accounts(conn, day, charger, _known_slots(known))
         if not known.any() and not accounts.pv_kwh.any() and not accounts.base_load_kwh.any():
             raise InputError(f"{path}: has nothing about {day.date}; {_extent(conn, day.zone)}")
         others_w = np.repeat(accounts.others_kwh * _W_PER_KWH_A_SLOT, SLOT_MIN)[: day.minutes]
@@ -151,6 +155,11 @@ def logged_days(path: Path, zone: ZoneInfo) -> tuple[date, date] | None:
         return _days(conn, zone)
 
 
+def _known_slots(known: Flags) -> Flags:
+    starts = np.arange(0, len(known), SLOT_MIN)
+    return np.asarray(np.add.reduceat(known.astype(float), starts) >= _KNOWN_SLOT * SLOT_MIN)
+
+
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     """Return when a day begins; where the clock skips midnight, what comes in its place."""
     return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
@@ -172,15 +181,16 @@ def _house(path: Path, day: LocalDay) -> tuple[Floats, Floats, Flags]:
     return pv_w, load_w, known
 
 
-def _accounts(conn: sqlite3.Connection, day: LocalDay, charger: str) -> Accounts:
+def _accounts(conn: sqlite3.Connection, day: LocalDay, charger: str, known: Flags) -> Accounts:
     columns = (*_HOUSE_COLUMNS, *_CAR_COLUMNS)
     rows = conn.execute(
-        f"SELECT slot_start, charger, {', '.join(columns)} FROM energy"  # noqa: S608 - our own columns
+        f"SELECT slot_start, charger, missing_s, {', '.join(columns)} FROM energy"  # noqa: S608 - our own columns
         " WHERE slot_start >= ? AND slot_start < ?",
         _span(day),
     ).fetchall()
     sums = {name: np.zeros(day.slots) for name in (*columns, "others_kwh")}
-    for slot_start, whose, *values in rows:
+    told_s = np.zeros(day.slots)
+    for slot_start, whose, missing_s, *values in rows:
         slot = (from_text(slot_start) - day.start) // _SLOT
         row = dict(zip(columns, values, strict=True))
         if whose not in {"", charger}:
@@ -188,7 +198,22 @@ def _accounts(conn: sqlite3.Connection, day: LocalDay, charger: str) -> Accounts
             continue
         for name in _CAR_COLUMNS if whose else _HOUSE_COLUMNS:
             sums[name][slot] += row[name]
+        if not whose:
+            told_s[slot] = max(0.0, _SLOT.total_seconds() - missing_s)
+    for name in _HOUSE_COLUMNS:
+        sums[name] = _filled(sums[name], told_s, known)
     return Accounts(**sums)
+
+
+def _filled(kwh: Floats, told_s: Floats, known: Flags) -> Floats:
+    """Return energies with what is not told of a known quarter hour at the power of the last time that is."""
+    told = told_s >= _LEAST_TOLD_S
+    if not told.any():
+        return kwh
+    last = np.maximum.accumulate(np.where(told, np.arange(len(kwh)), -1))
+    last = np.where(last < 0, int(np.argmax(told)), last)
+    per_s = kwh[last] / told_s[last]
+    return np.asarray(np.where(known, kwh + per_s * (_SLOT.total_seconds() - told_s), kwh))
 
 
 def _modes(conn: sqlite3.Connection, day: LocalDay, charger: str) -> tuple[tuple[datetime, Mode], ...]:

@@ -29,7 +29,8 @@ BEST = "#3d5a98"
 MODE_COLOURS = {Mode.STOP: "#d9dee3", Mode.GREEN: "#2a9d6f", Mode.ECO: "#e9a11a", Mode.FAST: "#d1495b"}
 
 _KW_PER_KWH_A_SLOT = 60.0 / SLOT_MIN
-_NAMED = timedelta(minutes=45)
+_LETTERED, _NAMED = timedelta(minutes=14), timedelta(minutes=45)
+"""How long a mode lasts at the least to have its letter, and its name, in the picture."""
 _SMALL = timedelta(minutes=75)
 _DPI = 150
 _LATE = 0.8
@@ -194,12 +195,12 @@ def _draw_prices(axes: Axes, picture: DayPicture) -> None:
 def _draw_band(axes: Axes, label: str, spans: Sequence[Span]) -> None:
     for begin, end, mode in spans:
         axes.axvspan(_number(begin), _number(end), color=MODE_COLOURS[mode], lw=0)
-        if end - begin >= _NAMED:
+        if end - begin >= _LETTERED:
             ink = "#2b3441" if mode is Mode.STOP else "white"
             axes.text(
                 _number(begin + (end - begin) / 2),
                 0.5,
-                mode.name,
+                mode.name if end - begin >= _NAMED else mode.name[0],
                 ha="center",
                 va="center_baseline",
                 color=ink,
