@@ -6,7 +6,7 @@ SHELL  := /bin/bash
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test quick lint types contracts unit campaign year kills bench compare constraints clean
+.PHONY: help demo run test quick lint types contracts unit campaign year kills bench compare notebooks constraints clean
 
 help:            ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ bench: $(STAMP)  ## speed, memory and log size, measured on this machine
 
 compare: $(STAMP) ## the usual strategies on all houses and cars at hand, into docs/compared.md
 	@$(BIN)/python benchmarks/compare.py
+
+notebooks: $(STAMP) ## run the notebooks on the samples and keep what they show
+	@$(BIN)/python notebooks/execute.py
 
 constraints:     ## resolve the exact versions anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
