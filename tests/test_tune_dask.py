@@ -23,7 +23,7 @@ from tuning_cases import ABSURD, SPRING, a_failure, is_soon
 from optimizer.clock import SystemClock
 from optimizer.tune import cluster
 
-OPTIONS = (*SPRING, *ABSURD, "--trials", "24", "--json")
+OPTIONS = (*SPRING, *ABSURD, "--trials", "12", "--json")
 
 distributed = pytest.importorskip("distributed", reason="no Dask here: the extra `tune` is not installed")
 
@@ -128,6 +128,21 @@ def test_a_scheduler_that_does_not_answer_is_told_within_ten_seconds(site: Site)
 
 def test_a_scheduler_without_workers_is_told(site: Site, scheduler: str) -> None:
     failed(call(site, "tune", *OPTIONS, "--dask", scheduler), 1, "the scheduler has no workers")
+
+
+def test_a_scheduler_that_goes_ends_the_run_and_the_study_goes_on(site: Site, tmp_path: Path) -> None:
+    study, file = site.folder / "cluster.jsonl", tmp_path / "scheduler.json"
+    options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+    with started(tmp_path, "scheduler", *options) as process:
+        assert is_soon(lambda: bool(_address(file)), 30.0), "the scheduler did not start"
+        with worker(site.folder, _address(file)):
+            thread = killed_half_way(study, process)
+            ended = call(site, "tune", *OPTIONS, "--dask", _address(file), "--study", str(study))
+            thread.join()
+    failed(ended, 1, "--dask: the scheduler is gone; the same command goes on where it was")
+    kept = study.read_bytes()
+    assert call(site, "tune", *OPTIONS, "--jobs", "1", "--study", str(study)).code == 0
+    assert study.read_bytes().startswith(kept)
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://", "ftp://127.0.0.1:1", ""])

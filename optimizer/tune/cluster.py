@@ -4,7 +4,8 @@
 - A worker that dies takes no trial with it: Dask hands its tasks on, and one that saw several workers die,
   or was cancelled, is handed over anew from here, `ATTEMPTS` times in all.
 - Scheduler not reachable, or no worker within `PATIENCE_S`: an error says so at the start.  If all workers
-  leave later on, the run waits for `WAIT_S` for another one and then ends; the study keeps what is done.
+  leave later on, the run waits for `WAIT_S` for another one and then ends; if the scheduler goes, at once.
+  The study keeps what is done.
 - Other versions there than here are a warning: results could differ.
 """
 
@@ -47,8 +48,7 @@ class Cluster:
     @property
     def width(self) -> int:
         """How many threads the workers have now, at least 1."""
-        threads: dict[str, int] = self._client.nthreads()
-        return max(1, sum(threads.values()))
+        return max(1, self._threads())
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Done]:
         """Yield each task's place and scores.
@@ -69,6 +69,20 @@ class Cluster:
                 else:
                     yield place, found
 
+    def _threads(self) -> int:
+        """Return how many threads there are.
+
+        Raises:
+            SunmodeError: the scheduler is gone.
+
+        """
+        # A client that lost its scheduler fails in many ways, none of them documented.
+        with suppress(AttributeError, RuntimeError, OSError, TimeoutError):
+            if self._client.status == "running":
+                threads: dict[str, int] = self._client.nthreads()
+                return sum(threads.values())
+        raise SunmodeError("--dask: the scheduler is gone; the same command goes on where it was")
+
     def _submitted(self, task: Task) -> Any:
         return self._client.submit(_scores, self._problem, self._key, task, pure=False, retries=_RETRIES)
 
@@ -88,7 +102,7 @@ class Cluster:
         while not (done := [future for future in futures if future.status != "pending"]):
             with suppress(TimeoutError, CancelledError):
                 wait(futures, timeout=_LOOK_S, return_when="FIRST_COMPLETED")
-            if self._client.nthreads():
+            if self._threads() > 0:
                 seen_s = self._clock.monotonic_s()
             elif self._clock.monotonic_s() - seen_s > WAIT_S:
                 raise SunmodeError(
@@ -100,6 +114,7 @@ class Cluster:
         """Raise what trying again would not mend."""
         if isinstance(error, SunmodeError):
             raise error
+        self._threads()
         if not _is_of_the_cluster(error) or attempt >= ATTEMPTS:
             raise SunmodeError(f"--dask: a trial failed there: {type(error).__name__}: {error}") from error
         if self._problem.status in {"error", "lost", "cancelled"}:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from annotated_types import GroupedMetadata
 from pydantic import BaseModel, ValidationError
@@ -98,16 +98,15 @@ def params_of(strategy: StrategyClass, values: Plain) -> Any:
 
     """
     try:
-        read = _model(strategy.name, strategy.Params).model_validate(dict(values))
+        read = _model(cast("Any", strategy)).model_validate(dict(values))
     except ValidationError as error:
         raise ValueError(str(error)) from error
     return strategy.Params(**{name: getattr(read, name) for name in type(read).model_fields})
 
 
 @cache
-def _model(name: str, params: Hashable) -> type[BaseModel]:
-    assert isinstance(params, type)  # noqa: S101 - a class, which mypy does not take for hashable
-    return params_model(name, params)
+def _model(strategy: StrategyClass) -> type[BaseModel]:
+    return params_model(strategy.name, strategy.Params)
 
 
 def space_of(strategy: StrategyClass, name: str, current: Plain, only: Sequence[str] = ()) -> Space:
