@@ -98,6 +98,12 @@ def test_every_minute_balances_and_the_totals_follow_from_the_trace(name: str, s
     assert totals.export_kwh == pytest.approx(exported.sum(), abs=1e-6)
 
 
+def test_what_a_car_misses_counts_even_if_it_leaves_with_the_last_minute() -> None:
+    case = drawn_case(3)
+    last = replace(case, visits=(Visit(0, case.minutes - 30, case.minutes, 20.0),), goals=())
+    assert run_strategy(last, BUILT_IN["stop"]).totals.unmet_kwh == 20.0
+
+
 @given(name=st.sampled_from(sorted(BUILT_IN)), seed=st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_no_car_draws_more_than_it_needs_or_while_it_is_away(name: str, seed: int) -> None:

@@ -181,6 +181,8 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
                 if tracing:
                     _write(trace, each, house, grid_w, visit if plugged_in else -1)
         minute = until
+    if plugged_in:
+        unmet_kwh += house.need_kwh
     return Sums(*account[:3], ev_kwh, ev_solar_kwh, unmet_kwh, changes, calls)
 
 
