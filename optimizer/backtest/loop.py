@@ -1,6 +1,6 @@
 """A whole case, minute by minute: the one loop that plain Python runs and Numba compiles.
 
-`kernel` stands for the strategy's: `compiling.specialised` puts the real one in its place.
+`kernel` stands for the strategy's: `compiling.compiled` puts the real one in its place.
 """
 
 from __future__ import annotations

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.backtest import compiling, loop
+from optimizer.backtest import loop
 from optimizer.backtest.adapter import Asked
 from optimizer.backtest.case import Case, Home
 from optimizer.backtest.control import Control, rules_of
 from optimizer.backtest.minute import Equipment
 from optimizer.backtest.tape import tape_of
 from optimizer.clock import Clock, SystemClock
+from optimizer.compiling import compiled, plain
 from optimizer.domain import Mode, Strategy
 from optimizer.plant.battery import BatteryLimits
 from optimizer.plant.charger import ChargerLimits
@@ -116,16 +117,21 @@ def _policy(strategy: Strategy, case: Case, power_w: float) -> tuple[Kernel, Any
 _READY: set[Kernel] = set()
 """Kernels that were compiled in this process: that takes seconds, which are not the run's."""
 
+_APART = frozenset({"charger_moved", "_follows"})
+"""Seldom called: not compiled into the loop, which saves time; for the others a call is dear."""
+
 _SIMULATE: dict[tuple[Kernel, bool], Callable[..., loop.Sums]] = {}
 
 
 def _simulate(kernel: Kernel, *, fast: bool) -> Callable[..., loop.Sums]:
     """Return the loop around a kernel, made once."""
     if isinstance(kernel, Asked):
-        return compiling.plain(loop.simulate, {loop.kernel: kernel})
+        return plain(loop.simulate, {loop.kernel: kernel})
     if (kernel, fast) not in _SIMULATE:
-        make = compiling.compiled if fast else compiling.plain
-        _SIMULATE[kernel, fast] = make(loop.simulate, {loop.kernel: kernel})
+        stand_ins = {loop.kernel: kernel}
+        _SIMULATE[kernel, fast] = (
+            compiled(loop.simulate, stand_ins, apart=_APART) if fast else plain(loop.simulate, stand_ins)
+        )
     return _SIMULATE[kernel, fast]
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.planning.compiling import compiled
+from optimizer.compiling import compiled
 from optimizer.planning.truth import MINUTE_S, SLOT_MIN, W_MIN_PER_KWH, Floats, Truth
 from optimizer.plant.battery import BatteryLimits, battery_step
 
@@ -134,7 +134,8 @@ class Programme:
         """Return the values at the beginning of a span of minutes from those at its end."""
         values = np.repeat(later, len(prices), axis=2)
         table = np.array(actions, dtype=np.float64)
-        compiled(back_kernel)(values, self.tape, span, table, prices, self.grid, self.rules)
+        back = compiled(back_kernel, error_model="numpy")
+        back(values, self.tape, span, table, prices, self.grid, self.rules)
         return values
 
     def alone(self, later: Floats, span: Span) -> Floats:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.planning.compiling import compiled
+from optimizer.compiling import compiled
 from optimizer.planning.truth import MINUTE_S, W_MIN_PER_KWH, Floats, Ints, Truth
 
 _CLOSE_ENOUGH_EUR = 1e-9
@@ -85,7 +85,7 @@ def _most_w(truth: Truth, left_s: float) -> float:
 def priced_bound_eur(truth: Truth, edges: Edges) -> float:
     """Return the least that any run costs whose charger keeps to `edges`."""
     surplus_w, slots = truth.surplus_w, truth.slot_of
-    visits_eur = compiled(visits_kernel)(
+    visits_eur = compiled(visits_kernel, error_model="numpy")(
         surplus_w,
         truth.price_eur_per_kwh[slots],
         truth.feed_in_eur_per_kwh[slots],
