@@ -278,6 +278,12 @@ class Reason:
     sentence: str
     params: ReasonParams = field(default_factory=lambda: MappingProxyType({}))
 
+    @classmethod
+    def telling(cls, code: str, sentence: str, numbers: ReasonParams) -> Reason:
+        """Return a reason with those of the numbers that its sentence tells."""
+        told = {name: value for name, value in numbers.items() if f"{{{name}" in sentence}
+        return cls(code, sentence, MappingProxyType(told))
+
     def __str__(self) -> str:
         return self.sentence.format(**self.params)
 

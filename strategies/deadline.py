@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Le
@@ -120,10 +119,7 @@ class Deadline:
         left_h = 0.0 if goal is None else (goal.deadline - situation.now).total_seconds() / 3600.0
         price = situation.tariff.price_eur_per_kwh(situation.now)
         numbers = {"need_kwh": situation.need_kwh, "left_h": left_h, "price_eur_per_kwh": price}
-        shown = {key: value for key, value in numbers.items() if f"{{{key}" in sentence}
-        return Proposal(
-            Mode(mode), Reason(f"deadline.{name}", sentence, MappingProxyType(shown)), memory=memory
-        )
+        return Proposal(Mode(mode), Reason.telling(f"deadline.{name}", sentence, numbers), memory=memory)
 
     def _remembered(self, situation: Situation) -> Memory:
         if situation.memory:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Le
@@ -106,8 +105,7 @@ class Timer:
             "floor_w": situation.charger.eco_floor_w,
             "need_kwh": situation.need_kwh,
         }
-        shown = {key: value for key, value in numbers.items() if f"{{{key}" in sentence}
-        return Proposal(Mode(mode), Reason(f"timer.{name}", sentence, MappingProxyType(shown)), memory=memory)
+        return Proposal(Mode(mode), Reason.telling(f"timer.{name}", sentence, numbers), memory=memory)
 
     def _remembered(self, situation: Situation) -> Memory:
         if situation.memory:

@@ -33,6 +33,14 @@ def call(site: Site, *args: str) -> Ended:
     return Ended(int(code or 0), out.getvalue(), err.getvalue())
 
 
+def refused(ended: Ended, says: str) -> None:
+    """Check that a mistake was told in one message, and that nothing else was."""
+    assert ended.code == 2, ended
+    assert says in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+
+
 @contextmanager
 def logging_kept() -> Iterator[None]:
     """Undo what a command does to the logging of its process."""

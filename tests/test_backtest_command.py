@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import call
+from command_line import call, refused
 from sunmode_process import Ended, Site
 
 FIGURES = (
@@ -321,13 +321,6 @@ def test_no_configuration_is_looked_for_where_none_is_named(site: Site) -> None:
 
 
 # Mistakes.
-
-
-def refused(ended: Ended, says: str) -> None:
-    assert ended.code == 2, ended
-    assert says in ended.err
-    assert "Traceback" not in ended.err
-    assert ended.out == ""
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,6 @@ def test_the_scalar_guards_rule_like_the_live_ones(  # noqa: PLR0917 - hypothesi
         sample_min=now - age_min,
         looked_min=LONG_AGO,
         connected=connected,
-        charging=False,
         full=full,
         session_kwh=0.0,
         ev_w=0.0,

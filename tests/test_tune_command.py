@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import call
+from command_line import call, refused
 from sunmode_process import SUNMODE, Ended, Site
 from tuning_cases import ABSURD, SPRING, is_soon
 
@@ -183,13 +183,6 @@ def test_a_study_of_another_program_is_refused(site: Site) -> None:
 
 
 # Mistakes.
-
-
-def refused(ended: Ended, says: str) -> None:
-    assert ended.code == 2, ended
-    assert says in ended.err
-    assert "Traceback" not in ended.err
-    assert ended.out == ""
 
 
 @pytest.mark.parametrize(

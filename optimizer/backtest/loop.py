@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import MutableSequence, Sequence
 from typing import Any, NamedTuple
 
+from optimizer.backtest.case import SLOT_MIN
 from optimizer.backtest.control import Rules
 from optimizer.backtest.minute import (
     MINUTE_S,
@@ -39,7 +40,6 @@ from optimizer.control.energy import solar_share_w
 from optimizer.plant.house import grid_power_w
 from optimizer.sensed import Answer, Memory, Sensed
 
-SLOT_MIN = 15
 DAY_MIN = 1440
 DAY_S = 86_400.0
 KWH_PER_W_MIN = 1.0 / 60_000.0

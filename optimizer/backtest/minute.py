@@ -12,6 +12,7 @@ from typing import NamedTuple
 from optimizer.backtest.control import COMMAND_S, Rules
 from optimizer.control.freshness import band_of
 from optimizer.control.guards import PASSED, draw_rank, draws_from_grid, guard_mode, raise_code
+from optimizer.control.polling import DARK_W
 from optimizer.control.surplus import available_to_car, is_steady, surplus_of
 from optimizer.goals import goal_at_risk, safe_for_s
 from optimizer.plant.battery import BatteryLimits, battery_step
@@ -31,7 +32,6 @@ from optimizer.plant.charger import (
 from optimizer.plant.house import grid_power_w
 
 MINUTE_S = 60.0
-DARK_W = 20.0
 LONG_AGO = -(1 << 40)
 
 _NO_GAIN_KNOWN_EUR = 1e9
@@ -88,7 +88,6 @@ class View(NamedTuple):
     sample_min: int
     looked_min: int
     connected: bool
-    charging: bool
     full: bool
     session_kwh: float
     ev_w: float
@@ -102,9 +101,7 @@ def begun(soc: float) -> tuple[House, View, Sample]:
     """Return house, view and sample before the first minute: nothing is plugged in, nothing is known."""
     house = House((AVAILABLE, 0.0, 0.0), STOP, 0.0, 0.0, 0.0, 0.0, soc)
     sample = Sample(0.0, 0.0, 0.0, 0.0, soc)
-    view = View(
-        False, 0.0, 0.0, sample, LONG_AGO, LONG_AGO, False, False, False, 0.0, 0.0, 0, 0, STOP, LONG_AGO
-    )
+    view = View(False, 0.0, 0.0, sample, LONG_AGO, LONG_AGO, False, False, 0.0, 0.0, 0, 0, STOP, LONG_AGO)
     return house, view, sample
 
 
@@ -164,11 +161,11 @@ def sampled(house: House, pv_w: float, load_w: float) -> Sample:
 def is_look_due(view: View, minute: int, rules: Rules) -> bool:
     """Tell whether the house is read now that a new sample must be there.
 
-    Each sample while a car is there; else every second, in the dark every sixth (see `control.polling`).
+    Each sample while a car is there; else every second, in the dark more seldom (see `control.polling`).
     """
     if view.connected:
         return True
-    samples = 6 if view.sample.pv_w < DARK_W else 2
+    samples = rules.dark_samples if view.sample.pv_w < DARK_W else rules.idle_samples
     return minute - view.looked_min >= samples * rules.sample_min
 
 
@@ -197,7 +194,6 @@ def looked(view: View, sample: Sample, ev_now_w: float, minute: int, rules: Rule
         view.looked_min if unwatched else minute,
         minute,
         view.connected,
-        view.charging,
         view.full,
         view.session_kwh,
         view.ev_w,
@@ -234,7 +230,6 @@ def read_charger(view: View, house: House, minute: int, rules: Rules) -> View:
         view.sample_min,
         view.looked_min,
         connected,
-        charging,
         full,
         house.session_kwh,
         house.ev_w,
@@ -255,7 +250,6 @@ def decided(view: View, mode: int, minute: int) -> View:
         view.sample_min,
         view.looked_min,
         view.connected,
-        view.charging,
         view.full,
         view.session_kwh,
         view.ev_w,

@@ -81,7 +81,7 @@ def run_strategy(
     control = control or Control()
     fast = compiled and isinstance(strategy, Compilable)
     rules = rules_of(control, case.home.charger, serves_goals=strategy.serves_goals)
-    kernel, setting, memory = _policy(strategy, case, rules.power_w)
+    kernel, setting, memory = _policy(strategy, case)
     simulate, tape = _simulate(kernel, fast=fast), tape_of(case, as_arrays=fast)
     columns = _columns(case.minutes if trace else 0)
     changed = np.zeros(loop.DAY_MIN, np.int64) if fast else [0] * loop.DAY_MIN
@@ -107,11 +107,11 @@ def equipment(home: Home) -> Equipment:
     )
 
 
-def _policy(strategy: Strategy, case: Case, power_w: float) -> tuple[Kernel, Any, tuple[float, ...]]:
+def _policy(strategy: Strategy, case: Case) -> tuple[Kernel, Any, tuple[float, ...]]:
     if isinstance(strategy, Compilable):
         setting = strategy.setting(case.home.charger)
         return strategy.kernel, setting, strategy.first_memory(Mode.STOP)
-    return Asked(strategy, case), power_w, ()
+    return Asked(strategy, case), None, ()
 
 
 _READY: set[Kernel] = set()
@@ -120,19 +120,11 @@ _READY: set[Kernel] = set()
 _APART = frozenset({"charger_moved", "_follows"})
 """Seldom called: not compiled into the loop, which saves time; for the others a call is dear."""
 
-_SIMULATE: dict[tuple[Kernel, bool], Callable[..., loop.Sums]] = {}
-
 
 def _simulate(kernel: Kernel, *, fast: bool) -> Callable[..., loop.Sums]:
-    """Return the loop around a kernel, made once."""
-    if isinstance(kernel, Asked):
-        return plain(loop.simulate, {loop.kernel: kernel})
-    if (kernel, fast) not in _SIMULATE:
-        stand_ins = {loop.kernel: kernel}
-        _SIMULATE[kernel, fast] = (
-            compiled(loop.simulate, stand_ins, apart=_APART) if fast else plain(loop.simulate, stand_ins)
-        )
-    return _SIMULATE[kernel, fast]
+    """Return the loop around a kernel."""
+    stand_ins = {loop.kernel: kernel}
+    return compiled(loop.simulate, stand_ins, apart=_APART) if fast else plain(loop.simulate, stand_ins)
 
 
 def _columns(length: int) -> loop.Trace:

@@ -208,8 +208,7 @@ def guard(proposal: Proposal, inputs: GuardInputs, policy: GuardPolicy) -> Rulin
     who, name, sentence = _WORDS[code]
     numbers = _numbers(proposal, inputs, policy, current)
     numbers["mode"] = mode.name
-    shown = {key: value for key, value in numbers.items() if f"{{{key}" in sentence}
-    return Ruling(mode, who, Reason(f"guard.{name}", sentence, shown), lease_until)
+    return Ruling(mode, who, Reason.telling(f"guard.{name}", sentence, numbers), lease_until)
 
 
 def _stands(owner: Override, now_s: float, policy: GuardPolicy) -> bool:

@@ -28,7 +28,12 @@ _LATE_SHARE = 0.05
 _LATE_LONGEST_SHARE = 0.4
 _HUNT_SHARE = 0.1
 _HUNT_READS = 12
-_IDLE_SAMPLES = 2
+IDLE_SAMPLES = 2
+"""Without a car every second sample of the house is read."""
+
+DARK_W = 20.0
+"""Below this the roof is dark."""
+
 _CONFIRM_S = (20.0, 45.0, 75.0)
 _CONFIRM_EVERY_S = 60.0
 _FAILED_S = (60.0, 120.0, 240.0, 300.0)
@@ -120,7 +125,7 @@ def _site_due_s(target: Target, last_read_s: float, policy: PollPolicy) -> float
     """Return when the next sample that matters must have arrived, or the next try if it is late."""
     watched = target.activity >= Activity.CONNECTED
     dark = target.activity is Activity.DORMANT
-    samples = 1.0 if watched else _IDLE_SAMPLES * (policy.night_factor if dark else 1.0)
+    samples = 1.0 if watched else IDLE_SAMPLES * (policy.night_factor if dark else 1.0)
     if target.phase_s is not None:
         expected_s = target.phase_s + (round(samples) + _LAG_SHARE) * policy.site_interval_s
         if last_read_s < expected_s:

@@ -99,11 +99,18 @@ def charger_step(
         return state, 0.0
     if state[0] == CHARGING and _goes_on(state[1], mode, surplus_w, car_w, car_phases, limits):
         phases = min(car_phases, limits.phases)
-        car_a = car_w / (phases * MAINS_V)
-        target_a = min(car_a, offered_a(mode, surplus_w, limits))
+        car_a, target_a = _currents_a(mode, surplus_w, car_w, phases, limits)
         current_a, mean_a = _slew(min(state[2], car_a), target_a, times.slew_a_per_s, dt_s)
         return (CHARGING, 0.0, current_a), min(car_w, mean_a * dt_s / dt_s * phases * MAINS_V)
     return charger_moved(state, mode, surplus_w, car_w, car_phases, dt_s, limits, times)
+
+
+def _currents_a(
+    mode: int, surplus_w: float, car_w: float, phases: int, limits: ChargerLimits
+) -> tuple[float, float]:
+    """Return the most the car takes and what it settles at, A per phase."""
+    car_a = car_w / (phases * MAINS_V) if phases > 0 else 0.0
+    return car_a, min(car_a, offered_a(mode, surplus_w, limits))
 
 
 def _goes_on(
@@ -147,8 +154,7 @@ def charger_moved(
     status, timer_s, current_a = state
     phases = min(car_phases, limits.phases)
     enough = _is_enough(mode, surplus_w, limits)
-    car_a = car_w / (phases * MAINS_V) if phases > 0 else 0.0
-    target_a = min(car_a, offered_a(mode, surplus_w, limits))
+    car_a, target_a = _currents_a(mode, surplus_w, car_w, phases, limits)
     charge_as = 0.0
     left_s = dt_s
     while left_s > 0.0:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from optimizer.control.commands import Observed, Pursuit, is_foreign
 from optimizer.control.freshness import Freshness, observe
 from optimizer.control.guards import Override
-from optimizer.control.polling import Activity, Subject, Target, phase_s
+from optimizer.control.polling import DARK_W, Activity, Subject, Target, phase_s
 from optimizer.control.presence import Presence, follow
 from optimizer.control.sharing import NOBODY, Shares
 from optimizer.control.surplus import SurplusEstimate, estimate
@@ -21,7 +21,6 @@ from optimizer.domain import ChargerReading, ChargerSpec, ChargerStatus, Decisio
 _SETTLING_S = 90.0
 _REMEMBERED_S = 3600.0
 _DAY_S = 86_400.0
-_DARK_W = 20.0
 _HINT_GAP_S = 30.0
 _HOUSE = "site"
 
@@ -308,7 +307,7 @@ class World:
     @property
     def _is_dark(self) -> bool:
         pv_w = None if self.site.reading is None else self.site.reading.pv_w
-        return pv_w is not None and pv_w < _DARK_W
+        return pv_w is not None and pv_w < DARK_W
 
     def targets(self) -> list[Target]:
         """Return what can be read, as the polling plan sees it."""
