@@ -153,15 +153,19 @@ GUIDE_BYTES = THE_GUIDES_OWN.encode()
     )
 )
 def test_no_bytes_upset_the_parser(body: bytes) -> None:
-    started_s = time.thread_time()
     event = parse_callback(body, NOON)
     assert event is None or (event.task_id and event.text.isprintable())
-    assert time.thread_time() - started_s < 0.1
 
 
 @pytest.mark.parametrize("piece", ['"failureList":[', '"taskId":"', "{", '"sn" ', '"code":' + " " * 9, "\\"])
 def test_the_longest_nonsense_is_parsed_quickly(piece: str) -> None:
     body = (piece * 16_384)[:16_384].encode()
-    started_s = time.thread_time()
-    assert parse_callback(body, NOON) is None
-    assert time.thread_time() - started_s < 0.1
+
+    def taken_s() -> float:
+        started_s = time.thread_time()
+        assert parse_callback(body, NOON) is None
+        return time.thread_time() - started_s
+
+    assert min(taken_s() for _ in range(5)) < 0.1, (
+        "time that grows with the square of the length takes seconds"
+    )

@@ -116,7 +116,7 @@ def _serials(found: object) -> tuple[str, ...]:
 _SCALAR = re.compile(
     r'"(success|ack|sn|rspType|taskId|code)"\s{0,9}:\s{0,9}(?:"([^"\n]{0,400})"|(-?\w{1,20}))'
 )
-_LIST = re.compile(r'"(failureList|timeoutList)"\s{0,9}:\s{0,9}\[([^\]]{0,8000})\]')
+_LIST = re.compile(r'"(failureList|timeoutList)"\s{0,9}:\s{0,9}\[([^\[\]]{0,8000})\]')
 
 
 def _picked(broken: str) -> dict[str, Any]:
