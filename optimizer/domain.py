@@ -209,7 +209,7 @@ class Tariff:
 
 @dataclass(frozen=True, slots=True)
 class ForecastSlot:
-    """Expected PV power of one quarter hour with its quantiles."""
+    """Expected power of one quarter hour with its quantiles."""
 
     start_including: datetime
     p10_w: float
@@ -227,13 +227,27 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
+class Habit:
+    """What is expected of the car that is there now, learnt from its earlier visits.
+
+    `stays[j]` is the chance that it is still there when `j + 1` quarter hours have passed since it came,
+    `takes[j]` the chance that it takes more than `j` times `ahead.TAKEN_STEP_KWH`.
+    """
+
+    stays: tuple[float, ...]
+    takes: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """All that a strategy may know when it decides for one charger.
 
     `surplus_w` is this charger's share of the surplus: what the car could take without import.  `mode` is
     the one decided last, which the charger is in or on its way to; at first the one that was read.
     `memory` is what the strategy returned in its previous proposal (empty at first), `elapsed_s`
-    the time since then: a strategy keeps no state of its own, so that it can be replayed.
+    the time since then: a strategy keeps no state of its own, so that it can be replayed.  `forecast` is of
+    the sun and `load_forecast` of the house without cars; `habit` stands in where there is no goal, and
+    `stayed_s` is how long the car has been there.
     """
 
     now: datetime
@@ -249,6 +263,9 @@ class Situation:
     goal: Goal | None
     tariff: Tariff
     forecast: Forecast | None = None
+    load_forecast: Forecast | None = None
+    habit: Habit | None = None
+    stayed_s: float = 0.0
     memory: tuple[float, ...] = ()
 
     @property
