@@ -16,8 +16,8 @@ TAKEN_STEP_KWH = 0.25
 class Outlook(NamedTuple):
     """Vintages of one forecast.
 
-    `known_from` is the slot at whose beginning each vintage was there (ascending), `first` the slot of its
-    first value, both counted like the prices' slots.  `p10_w` to `p90_w` have `width` values for each vintage;
+    `known_from` is the slot at whose beginning each vintage was there (ascending), `first` the slot of
+    its first value, both counted like those of the prices.  `p10_w` to `p90_w` have `width` values a vintage;
     NaN where it says nothing.
     """
 

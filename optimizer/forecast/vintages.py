@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 class Vintages:
     """Quantiles of a power by vintage (row) and quarter hour (column), W; NaN where nothing is said.
 
-    Quarter hours are counted like those that the forecast was made for.  Vintage `v` is there at the beginning
+    Quarter hours are counted like those that it was made for.  Vintage `v` is there at the beginning
     of slot `known_from[v]` (ascending) and speaks of slots `first[v]`, `first[v] + 1` and so on.
     """
 
