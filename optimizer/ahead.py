@@ -56,3 +56,9 @@ class Ahead(NamedTuple):
     pv: Outlook
     load: Outlook
     habits: Habits
+
+
+NOTHING_SAID = Outlook((), (), 0, (), (), ())
+NO_HABITS = Habits(0, (), 0, ())
+NOTHING = Ahead(0, (), (), (), NOTHING_SAID, NOTHING_SAID, NO_HABITS)
+"""For kernels that do not look ahead."""

@@ -7,11 +7,12 @@ and renders the reason code that comes back.  The backtest compiles the very sam
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from optimizer.domain import ChargerSpec, Goal, Mode, Situation, Tariff
+from optimizer.ahead import NO_HABITS, NOTHING_SAID, Ahead, Habits, Outlook
+from optimizer.domain import ChargerSpec, Forecast, Habit, Mode, Situation
 
 SLOT_S = 900.0
 """A slot of the tariff lasts a quarter hour."""
@@ -23,9 +24,10 @@ class Sensed(NamedTuple):
     """A `Situation` in numbers.
 
     `known` tells whether the surplus is.  `need_kwh` is what the goal still misses and `left_s` the time to
-    its deadline, both 0 without a goal.  `power_w` is what FAST draws.  `slot` is the present one in the row
-    of prices that a kernel is given beside this, `into_slot_s` what of it is over.  The last six are the
-    newest sample of the house with its age, and what the car has taken; NaN where not known.
+    its deadline, both 0 without a goal.  `power_w` is what FAST draws.  `slot` is the present one in the
+    columns that a kernel is given beside this, `into_slot_s` what of it is over.  The next six are the newest
+    sample of the house with its age, and what the car has taken; NaN where not known.  `habit` is the row of
+    what is expected of this car (-1: nothing), `stayed_s` how long it has been there.
     """
 
     connected: bool
@@ -46,6 +48,8 @@ class Sensed(NamedTuple):
     battery_w: float
     battery_soc: float
     session_kwh: float
+    habit: int
+    stayed_s: float
 
 
 Answer = tuple[int, int, float, Memory]
@@ -53,8 +57,8 @@ Answer = tuple[int, int, float, Memory]
 and the memory to be told again.
 """
 
-Kernel = Callable[[Sensed, Sequence[float], Any, Any], Answer]
-"""From what is seen, prices (EUR/kWh, one a slot, late ones may miss), setting and memory to an answer."""
+Kernel = Callable[[Sensed, Ahead, Any, Any], Answer]
+"""From what is seen, what lies ahead, setting and memory to an answer."""
 
 
 @runtime_checkable
@@ -98,6 +102,8 @@ def sensed(situation: Situation) -> Sensed:
         battery_w=_number(None if site is None else site.battery_w),
         battery_soc=_number(None if site is None else site.battery_soc),
         session_kwh=_number(situation.session_kwh),
+        habit=-1 if situation.habit is None else 0,
+        stayed_s=situation.stayed_s,
     )
 
 
@@ -105,18 +111,54 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def prices_ahead(situation: Situation) -> list[float]:
-    """Return the price of the present slot and of all that begin before the goal's deadline."""
-    return _prices(situation.tariff, situation.goal, situation.now, _into_slot_s(situation.now))
-
-
 def _into_slot_s(now: datetime) -> float:
     return (now.minute * 60.0 + now.second + now.microsecond / 1e6) % SLOT_S
 
 
-def _prices(tariff: Tariff, goal: Goal | None, now: datetime, into_slot_s: float) -> list[float]:
-    start = now - timedelta(seconds=into_slot_s)
-    slots = 1 if goal is None else max(1, -int((start - goal.deadline).total_seconds() // SLOT_S))
-    if not tariff.steps:
-        return [tariff.import_eur_per_kwh] * slots
-    return [tariff.price_eur_per_kwh(start + timedelta(seconds=SLOT_S * n)) for n in range(slots)]
+def ahead_of(situation: Situation, slots: int) -> Ahead:
+    """Return what is known of the present quarter hour and those after it, `slots` in all."""
+    start = situation.now - timedelta(seconds=_into_slot_s(situation.now))
+    origin, tariff = round(start.timestamp() / SLOT_S), situation.tariff
+    starts = [start + timedelta(seconds=SLOT_S * n) for n in range(slots)] if tariff.steps else []
+    prices = [tariff.price_eur_per_kwh(at) for at in starts] or [tariff.import_eur_per_kwh] * slots
+    return Ahead(
+        origin=origin,
+        price=prices,
+        feed_in=[tariff.feed_in_eur_per_kwh] * slots,
+        priced_until=[slots],
+        pv=_outlook(situation.forecast, origin),
+        load=_outlook(situation.load_forecast, origin),
+        habits=_habits(situation.habit),
+    )
+
+
+def slots_to_goal(situation: Situation) -> int:
+    """Return how many quarter hours begin before the goal's deadline, the present one counted; at least 1."""
+    if situation.goal is None:
+        return 1
+    left_s = (situation.goal.deadline - situation.now).total_seconds()
+    return max(1, math.ceil((left_s + _into_slot_s(situation.now)) / SLOT_S))
+
+
+def _outlook(forecast: Forecast | None, origin: int) -> Outlook:
+    """Return one vintage; quarter hours that it leaves out are NaN."""
+    if forecast is None or not forecast.slots:
+        return NOTHING_SAID
+    numbers = [round(slot.start_including.timestamp() / SLOT_S) for slot in forecast.slots]
+    first, width = min(numbers), max(numbers) - min(numbers) + 1
+    said = dict(zip(numbers, forecast.slots, strict=True))
+    row = [said.get(first + n) for n in range(width)]
+    return Outlook(
+        [round(forecast.issued_at.timestamp() / SLOT_S) - origin],
+        [first - origin],
+        width,
+        [math.nan if slot is None else slot.p10_w for slot in row],
+        [math.nan if slot is None else slot.p50_w for slot in row],
+        [math.nan if slot is None else slot.p90_w for slot in row],
+    )
+
+
+def _habits(habit: Habit | None) -> Habits:
+    if habit is None:
+        return NO_HABITS
+    return Habits(len(habit.stays), list(habit.stays), len(habit.takes), list(habit.takes))

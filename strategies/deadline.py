@@ -15,9 +15,10 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Le
 
+from optimizer.ahead import Ahead
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.goals import goal_at_risk, safe_for_s, slack_s
-from optimizer.sensed import SLOT_S, Sensed, prices_ahead, sensed
+from optimizer.sensed import SLOT_S, Sensed, ahead_of, sensed, slots_to_goal
 
 MarginS = Annotated[float, Ge(0.0), Le(86_400.0)]
 
@@ -59,27 +60,25 @@ class Setting(NamedTuple):
     release_s: float
 
 
-def kernel(
-    seen: Sensed, prices: Sequence[float], setting: Setting, memory: Memory
-) -> tuple[int, int, float, Memory]:
+def kernel(seen: Sensed, ahead: Ahead, setting: Setting, memory: Memory) -> tuple[int, int, float, Memory]:
     """Return mode, reason code, how long they hold, and the memory."""
     if not seen.connected or seen.full or seen.need_kwh <= 0.0 or seen.left_s <= 0.0:
         return _GREEN, SUN, math.inf, (0.0,)
     margin_s = setting.margin_s + (setting.release_s if memory[0] > 0.0 else 0.0)
     if goal_at_risk(seen.need_kwh, seen.power_w, seen.left_s, margin_s):
         return _FAST, LATEST, 0.0, (1.0,)
-    if setting.cheapest and among_cheapest(seen, prices):
+    if setting.cheapest and among_cheapest(seen, ahead.price, ahead.priced_until[seen.slot]):
         return _FAST, CHEAP, 0.0, (0.0,)
     if setting.cheapest or memory[0] > 0.0:
         return _GREEN, SUN, 0.0, (0.0,)
     return _GREEN, SUN, safe_for_s(seen.need_kwh, seen.power_w, seen.left_s, margin_s), (0.0,)
 
 
-def among_cheapest(seen: Sensed, prices: Sequence[float]) -> bool:
+def among_cheapest(seen: Sensed, prices: Sequence[float], known: int) -> bool:
     """Tell whether the present slot is one of those that the need takes, later ones first among equals."""
     full_s = seen.left_s - slack_s(seen.need_kwh, seen.power_w, seen.left_s)
     needed = math.ceil(full_s / SLOT_S - _ROUNDING)
-    ends = min(len(prices), seen.slot + math.ceil((seen.into_slot_s + seen.left_s) / SLOT_S))
+    ends = min(known, seen.slot + math.ceil((seen.into_slot_s + seen.left_s) / SLOT_S))
     cheaper = 0
     for slot in range(seen.slot + 1, ends):
         if prices[slot] <= prices[seen.slot]:
@@ -113,7 +112,7 @@ class Deadline:
         """Return GREEN, or FAST in a slot that the goal needs."""
         memory = self._remembered(situation)
         seen, setting = sensed(situation), self.setting(situation.charger)
-        mode, code, _, memory = kernel(seen, prices_ahead(situation), setting, memory)
+        mode, code, _, memory = kernel(seen, ahead_of(situation, slots_to_goal(situation)), setting, memory)
         name, sentence = _SENTENCES[code]
         goal = situation.goal
         left_h = 0.0 if goal is None else (goal.deadline - situation.now).total_seconds() / 3600.0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from optimizer.ahead import Ahead
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.sensed import Sensed
 
@@ -26,7 +26,7 @@ class Setting(NamedTuple):
 
 
 def kernel(
-    _seen: Sensed, _prices: Sequence[float], setting: Setting, _memory: tuple[float]
+    _seen: Sensed, _ahead: Ahead, setting: Setting, _memory: tuple[float]
 ) -> tuple[int, int, float, tuple[float]]:
     """Return the mode, and nothing to explain or to remember."""
     return setting.mode, 0, math.inf, (0.0,)

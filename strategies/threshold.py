@@ -16,13 +16,13 @@ shipped: there ECO draws the same, and only FAST goes on importing in full when 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Gt, Le
 
+from optimizer.ahead import NOTHING, Ahead
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.goals import goal_at_risk, safe_for_s, slack_s
 from optimizer.sensed import Sensed, sensed
@@ -145,9 +145,7 @@ def band(
     return on, timer_s
 
 
-def kernel(
-    seen: Sensed, _prices: Sequence[float], setting: Setting, memory: Memory
-) -> tuple[int, int, float, Memory]:
+def kernel(seen: Sensed, _ahead: Ahead, setting: Setting, memory: Memory) -> tuple[int, int, float, Memory]:
     """Return mode, reason code, how long they hold, and the memory: the whole policy.
 
     While the surplus is unknown the timers rest and the bands hold; the data's age ends that.
@@ -248,7 +246,7 @@ class Threshold:
     def propose(self, situation: Situation) -> Proposal:
         """Return the mode of the highest band that is on; FAST while a goal is at risk."""
         setting = self.setting(situation.charger)
-        mode, code, _, memory = kernel(sensed(situation), (), setting, self._remembered(situation))
+        mode, code, _, memory = kernel(sensed(situation), NOTHING, setting, self._remembered(situation))
         reason = self._reason(code, Mode(mode), situation, memory, setting)
         return Proposal(Mode(mode), reason, memory=memory)
 

@@ -8,12 +8,12 @@ as such a controller's minimum current does; off means STOP; FAST at the latest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Le
 
+from optimizer.ahead import NOTHING, Ahead
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.goals import goal_at_risk, safe_for_s
 from optimizer.sensed import Sensed, sensed
@@ -56,9 +56,7 @@ class Setting(NamedTuple):
     margin_s: float
 
 
-def kernel(
-    seen: Sensed, _prices: Sequence[float], setting: Setting, memory: Memory
-) -> tuple[int, int, float, Memory]:
+def kernel(seen: Sensed, _ahead: Ahead, setting: Setting, memory: Memory) -> tuple[int, int, float, Memory]:
     """Return mode, reason code, how long they hold, and the memory."""
     on, timer_s = memory
     contrary = False
@@ -98,7 +96,7 @@ class Timer:
     def propose(self, situation: Situation) -> Proposal:
         """Return ECO or STOP by the timer, FAST while a goal is at risk."""
         memory = self._remembered(situation)
-        mode, code, _, memory = kernel(sensed(situation), (), self.setting(situation.charger), memory)
+        mode, code, _, memory = kernel(sensed(situation), NOTHING, self.setting(situation.charger), memory)
         name, sentence = _SENTENCES[code]
         numbers = {
             "surplus_w": situation.surplus_w or 0.0,

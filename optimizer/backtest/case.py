@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.ahead import NO_HABITS, Habits
 from optimizer.domain import ChargerSpec
+from optimizer.forecast.vintages import Vintages
 from optimizer.plant.battery import BatteryLimits
 from optimizer.plant.car import CarLimits
 from optimizer.plant.charger import ChargerTimes
@@ -59,6 +61,20 @@ class Home:
 
 
 @dataclass(frozen=True, slots=True)
+class Foresight:
+    """What may be known beforehand: forecasts with the time they were there, and what each car may do.
+
+    Slots are counted as those of the prices.  From slot `n` on the prices before slot `priced_until[n]` are
+    known (None: all).  `habits` has a row for each visit, or none.
+    """
+
+    pv: Vintages | None = None
+    load: Vintages | None = None
+    habits: Habits = NO_HABITS
+    priced_until: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One house over some time.
 
@@ -79,6 +95,7 @@ class Case:
     feed_in_eur_per_kwh: Floats
     home: Home = field(default_factory=Home)
     unmet_eur_per_kwh: float = 0.60
+    foresight: Foresight = field(default_factory=Foresight)
     tapes: dict[bool, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The case as the kernels read it, kept by `tape.tape_of`."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import MutableSequence, Sequence
 from typing import Any, NamedTuple
 
+from optimizer.ahead import Ahead
 from optimizer.backtest.case import SLOT_MIN
 from optimizer.backtest.control import Rules
 from optimizer.backtest.minute import (
@@ -85,7 +86,7 @@ class Account(NamedTuple):
     slot_end: int
 
 
-def kernel(seen: Sensed, prices: Sequence[float], setting: Any, memory: Any) -> Answer:
+def kernel(seen: Sensed, ahead: Ahead, setting: Any, memory: Any) -> Answer:
     """Stand for the kernel of the strategy that is run."""
     raise NotImplementedError
 
@@ -112,6 +113,8 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
     # Columns are unpacked once: each time one is taken out of the tuple Numba counts references.
     pv_w, load_w, prices, feed_in, offset, arrivals, departures, energies = tape[:8]
     goal_starts, goal_deadlines, goal_energies = tape[8:11]
+    ahead = tape.ahead
+    has_habits = len(ahead.habits.stays) > 0
     arrival, departure, plugged_in, visit = arrivals[0], departures[0], False, 0
     # Not written as 0: for a number that stands here Numba would compile what it is handed to twice.
     asked = changes = calls = view.due_min
@@ -135,14 +138,15 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
         idle, settled_s = is_idle(view), 0.0
         if idle and is_new:
             # Nothing can be decided: the strategy is asked once a sample, for its memory's sake.
-            seen = _sensed(offset, view, 0.0, 0.0, minute, asked, rules)
-            _mode, _code, _holds_s, memory = kernel(seen, prices, setting, memory)
+            seen = _sensed(offset, view, (0.0, 0.0), minute, asked, -1, 0, rules)
+            _mode, _code, _holds_s, memory = kernel(seen, ahead, setting, memory)
             asked = minute
         if not idle:
             goal = _goal_at(goal_starts, goal, minute)
             need_kwh, left_s = _missing(goal_deadlines, goal_energies, goal, view, minute)
-            seen = _sensed(offset, view, need_kwh, left_s, minute, asked, rules)
-            proposed, _code, holds_s, memory = kernel(seen, prices, setting, memory)
+            habit = visit if plugged_in and has_habits else -1
+            seen = _sensed(offset, view, (need_kwh, left_s), minute, asked, habit, arrival, rules)
+            proposed, _code, holds_s, memory = kernel(seen, ahead, setting, memory)
             at_risk, asked = is_goal_at_risk(view, need_kwh, left_s, rules), minute
             mode = permitted(view, proposed, at_risk, minute, rules)
             if mode != view.mode and _follows(view, mode, at_risk, changed, changes, minute, rules):
@@ -280,7 +284,14 @@ def _missing(
 
 
 def _sensed(
-    offset: int, view: View, need_kwh: float, left_s: float, minute: int, asked: int, rules: Rules
+    offset: int,
+    view: View,
+    missing: tuple[float, float],
+    minute: int,
+    asked: int,
+    habit: int,
+    arrival: int,
+    rules: Rules,
 ) -> Sensed:
     since_start, sample = minute + offset, view.sample
     return Sensed(
@@ -291,8 +302,8 @@ def _sensed(
         view.surplus_w,
         view.ev_w,
         (minute - asked) * MINUTE_S,
-        need_kwh,
-        left_s,
+        missing[0],
+        missing[1],
         rules.power_w,
         since_start // SLOT_MIN,
         (since_start % SLOT_MIN) * MINUTE_S,
@@ -302,6 +313,8 @@ def _sensed(
         sample.battery_w,
         sample.soc,
         view.session_kwh,
+        habit,
+        (minute - arrival) * MINUTE_S if habit >= 0 else 0.0,
     )
 
 

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optimizer.ahead import Ahead, Outlook
 from optimizer.backtest.case import SLOT_MIN, Case
+from optimizer.forecast.vintages import Vintages
 
 NEVER = 1 << 40
 """A minute that does not come."""
@@ -21,7 +23,7 @@ class Tape(NamedTuple):
     One value a minute: `pv_w`, `load_w`.  One a quarter hour: `price_eur_per_kwh`, `feed_in_eur_per_kwh`.
     One a visit: `arrival`, `departure`, `energy_kwh`.  One a goal: `goal_start`, `goal_deadline`, `goal_kwh`.
     Visits and goals end with one that never comes.  Without a home battery `cost_eur`, `import_kwh` and
-    `export_kwh` are what the house comes to without a car, else 0.
+    `export_kwh` are what the house comes to without a car, else 0.  `ahead` is what may be known beforehand.
     """
 
     pv_w: Sequence[float]
@@ -38,6 +40,7 @@ class Tape(NamedTuple):
     cost_eur: float
     import_kwh: float
     export_kwh: float
+    ahead: Ahead
 
 
 def tape_of(case: Case, *, as_arrays: bool) -> Tape:
@@ -48,12 +51,37 @@ def tape_of(case: Case, *, as_arrays: bool) -> Tape:
     return tape
 
 
+def _ahead(case: Case, price: Any, feed_in: Any, *, as_arrays: bool) -> Ahead:
+    foresight, habits, slots = case.foresight, case.foresight.habits, len(case.price_eur_per_kwh)
+    until = np.full(slots, slots) if foresight.priced_until is None else foresight.priced_until
+    return Ahead(
+        round(case.start.timestamp()) // (SLOT_MIN * 60),
+        price,
+        feed_in,
+        _column(until, int, as_arrays=as_arrays),
+        _outlook(foresight.pv, as_arrays=as_arrays),
+        _outlook(foresight.load, as_arrays=as_arrays),
+        habits._replace(
+            stays=_column(habits.stays, float, as_arrays=as_arrays),
+            takes=_column(habits.takes, float, as_arrays=as_arrays),
+        ),
+    )
+
+
+def _outlook(vintages: Vintages | None, *, as_arrays: bool) -> Outlook:
+    nothing = np.zeros((0, 1))
+    none = np.zeros(0, np.int64)
+    return (vintages or Vintages(none, none, nothing, nothing, nothing)).outlook(as_arrays=as_arrays)
+
+
 def _tape(case: Case, *, as_arrays: bool) -> Tape:
+    price = _column(case.price_eur_per_kwh, float, as_arrays=as_arrays)
+    feed_in = _column(case.feed_in_eur_per_kwh, float, as_arrays=as_arrays)
     return Tape(
         _column(case.pv_w, float, as_arrays=as_arrays),
         _column(case.load_w, float, as_arrays=as_arrays),
-        _column(case.price_eur_per_kwh, float, as_arrays=as_arrays),
-        _column(case.feed_in_eur_per_kwh, float, as_arrays=as_arrays),
+        price,
+        feed_in,
         case.slot_offset,
         _column([*(v.arrival for v in case.visits), NEVER], int, as_arrays=as_arrays),
         _column([*(v.departure for v in case.visits), NEVER], int, as_arrays=as_arrays),
@@ -62,6 +90,7 @@ def _tape(case: Case, *, as_arrays: bool) -> Tape:
         _column([*(g.deadline for g in case.goals), NEVER], int, as_arrays=as_arrays),
         _column([*(g.energy_kwh for g in case.goals), 0.0], float, as_arrays=as_arrays),
         *_without_car(case),
+        _ahead(case, price, feed_in, as_arrays=as_arrays),
     )
 
 
