@@ -1,0 +1,42 @@
+"""What one roof makes of a clear sky, learnt from its last weeks: by slot of the day, with its shade."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from optimizer.forecast.quarters import DAY_SLOTS
+from optimizer.forecast.vintages import Floats
+
+WINDOW_DAYS = 28
+_CLEAR_SHARE = 0.12
+"""Of the days of the window so many are taken for clear at a slot; the envelope is their mean."""
+
+
+def envelope_w(by_day_w: Floats, window_days: int = WINDOW_DAYS) -> Floats:
+    """Return clear-sky power (days, 96): that of day `d` is learnt from the days before.
+
+    It is NaN where there are none.  A slot of which nothing is known while others are
+    is night: an inverter without sun is silent.
+    """
+    before = np.concatenate((np.full((window_days, DAY_SLOTS), np.nan), by_day_w))[:-1]
+    best = _mean_of_best(sliding_window_view(before, window_days, axis=0))
+    nothing_known = np.all(np.isnan(best), axis=1)
+    smooth = _smoothed(np.nan_to_num(best))
+    smooth[nothing_known] = np.nan
+    return smooth
+
+
+def _mean_of_best(windows: Floats) -> Floats:
+    """Return the mean of the largest known values along the last axis; NaN where none is known."""
+    ordered = -np.sort(-windows, axis=-1)
+    known = np.count_nonzero(~np.isnan(windows), axis=-1)
+    take = np.maximum(1, np.rint(_CLEAR_SHARE * known)).astype(np.int64)
+    sums = np.cumsum(np.nan_to_num(ordered), axis=-1)
+    return np.where(known > 0, np.take_along_axis(sums, take[..., None] - 1, axis=-1)[..., 0] / take, np.nan)
+
+
+def _smoothed(by_slot: Floats) -> Floats:
+    """Return the mean with both neighbours in the round of the day; dark stays dark."""
+    mean = (np.roll(by_slot, 1, axis=1) + 2.0 * by_slot + np.roll(by_slot, -1, axis=1)) / 4.0
+    return np.where(by_slot > 0.0, mean, 0.0)
