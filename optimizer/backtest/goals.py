@@ -8,12 +8,14 @@ from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from optimizer.ahead import Habits
 from optimizer.backtest.case import GoalSpan, Visit
 from optimizer.backtest.habit import REFERENCE, HabitLaw, expected
 from optimizer.backtest.house_file import HouseData
 from optimizer.backtest.visits import NumberedSession
 from optimizer.config.goals import next_goal
 from optimizer.config.sections import WeeklyGoal
+from optimizer.forecast.habit import habits_table
 from optimizer.simulation.sessions import Session
 
 _MINUTE = timedelta(minutes=1)
@@ -50,6 +52,20 @@ def habit_goals(
         past = [one.session for one in sessions[:place]]
         spans += _habit_spans(visit, sessions[place].session, past, _Asked(house, zone, law))
     return tuple(spans)
+
+
+def visit_habits(
+    visits: Sequence[Visit],
+    sessions: Sequence[NumberedSession],
+    zone: tzinfo | None = None,
+    *,
+    as_arrays: bool = True,
+) -> Habits:
+    """Return what the earlier ones of all `sessions` let expect of each visit when it begins."""
+    stays = {one.number: one.session for one in sessions}
+    arrivals = [stays[visit.number].arrival for visit in visits]
+    known = [(one.arrival, one.departure, one.energy_kwh) for one in stays.values()]
+    return habits_table(arrivals, known, zone, as_arrays=as_arrays)
 
 
 def weekly_goals(goals: Sequence[WeeklyGoal], zone: ZoneInfo, house: HouseData) -> tuple[GoalSpan, ...]:

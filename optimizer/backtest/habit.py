@@ -1,12 +1,10 @@
 """What a car will probably do, from nothing but its earlier sessions: when it leaves, what it takes.
 
-On arrival each earlier session is a witness.  It weighs the more, the nearer its arrival was by the time of
-day, the more alike its kind of day was (work or weekend, today and tomorrow), and the younger it is.
+On arrival each earlier session is a witness, see `optimizer.forecast.witnesses`.
 
-The departure is a low quantile of when the car would leave if it did as a witness did: a short stay is as
-long as it was, a long one ends at the same time of day.  The energy is a high quantile of what the witnesses
-took.  Low and high, for a car that leaves early or needs more is what costs; to be ready early costs little,
-and to go on when it is full nothing.
+The departure is a low quantile of when the car would leave if it did as a witness did.  The energy is a high
+quantile of what the witnesses took.  Low and high, for a car that leaves early or needs more is what costs;
+to be ready early costs little, and to go on when it is full nothing.
 
 Where few witnesses are alike, the car might leave at any time, and is taken to.  One that is still there when
 it should have left is looked at again: the departures that are still ahead, and more energy than any witness
@@ -20,11 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from optimizer.simulation.sessions import Session
+import numpy as np
 
-_DAY_H = 24.0
-_FRIDAY_NIGHT = 4
-_SATURDAY = 5
+from optimizer.forecast.witnesses import followed_h, instants_of, likeness, witnesses_of, youth
+from optimizer.simulation.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +71,29 @@ def expected(
     past = [session for session in earlier if session.departure <= arrival]
     if len(past) < law.at_least:
         return None
-    here = _local(arrival, zone)
-    weights = [_weight(here, _local(session.arrival, zone), law) for session in past]
-    stays_h = [_stay_h(here, session, zone, law) for session in past]
-    least_h = (0.0 if overdue is None else _hours(arrival, overdue)) + law.ahead_h
+    weights, stays_h, support = _testimony(arrival, past, zone, law)
+    least_h = (0.0 if overdue is None else (overdue - arrival) / timedelta(hours=1)) + law.ahead_h
     ahead = [(hours, weight) for hours, weight in zip(stays_h, weights, strict=True) if hours >= least_h]
-    known = (
-        ahead and math.fsum(_likeness(here, _local(one.arrival, zone), law) for one in past) >= law.support
-    )
+    known = ahead and support >= law.support
     stay_h = weighted_quantile(ahead, law.departure_quantile) if known else least_h + law.outstayed_h
     took = [(session.energy_kwh, weight) for session, weight in zip(past, weights, strict=True)]
     energy_kwh = weighted_quantile(took, law.energy_quantile)
     if overdue is not None:
         energy_kwh = law.overdue_factor * max(kwh for kwh, _ in took)
     return Habit(arrival + timedelta(hours=stay_h), energy_kwh)
+
+
+def _testimony(
+    arrival: datetime, past: Sequence[Session], zone: tzinfo | None, law: HabitLaw
+) -> tuple[list[float], list[float], float]:
+    """Return what each witness counts, how long it says that the car stays, and how alike all are."""
+    here = instants_of([arrival], zone)
+    there = witnesses_of([(one.arrival, one.departure, one.energy_kwh) for one in past], zone)
+    alike = likeness(here, there.arrival, law.near_h, law.other_day)[0]
+    # Never nothing: someone who comes at a new hour is still better known by other hours than not at all.
+    weights = np.maximum(alike, 1e-6) * youth(here, there.arrival, law.half_life_d)[0]
+    stays_h = followed_h(here, there, law.short_h, law.ahead_h)[0]
+    return weights.tolist(), stays_h.tolist(), float(alike.sum())
 
 
 def weighted_quantile(values: Sequence[tuple[float, float]], quantile: float) -> float:
@@ -100,48 +106,3 @@ def weighted_quantile(values: Sequence[tuple[float, float]], quantile: float) ->
         if reached >= wanted:
             return value
     return ranked[-1][0]
-
-
-def _weight(here: datetime, there: datetime, law: HabitLaw) -> float:
-    age_d = (here - there) / timedelta(days=1)
-    # Never nothing: someone who comes at a new hour is still better known by other hours than not at all.
-    return max(_likeness(here, there, law), 1e-6) * math.exp2(-age_d / law.half_life_d)
-
-
-def _likeness(here: datetime, there: datetime, law: HabitLaw) -> float:
-    """Return 1 for the same time of day on the same kind of day, less the less alike they are."""
-    apart_h = abs(_hour_of_day(here) - _hour_of_day(there))
-    apart_h = min(apart_h, _DAY_H - apart_h)
-    near = math.exp(-0.5 * (apart_h / law.near_h) ** 2)
-    kind = math.pow(law.other_day, sum(a != b for a, b in zip(_kind(here), _kind(there), strict=True)))
-    return near * kind
-
-
-def _kind(at: datetime) -> tuple[bool, bool]:
-    """Return whether today, and whether tomorrow, is a day at the weekend."""
-    return at.weekday() >= _SATURDAY, at.weekday() in {_FRIDAY_NIGHT, _SATURDAY}
-
-
-def _stay_h(here: datetime, witness: Session, zone: tzinfo | None, law: HabitLaw) -> float:
-    """Return how long a car that comes `here` stays if it does as the witness did.
-
-    A short stay is as long as it was; a long one ends at the same time of day.
-    """
-    stayed_h = _hours(witness.arrival, witness.departure)
-    if stayed_h < law.short_h:
-        return stayed_h
-    until_h = (_hour_of_day(_local(witness.departure, zone)) - _hour_of_day(here)) % _DAY_H
-    days = stayed_h // _DAY_H + (until_h < law.ahead_h)
-    return until_h + days * _DAY_H
-
-
-def _local(at: datetime, zone: tzinfo | None) -> datetime:
-    return at if zone is None else at.astimezone(zone)
-
-
-def _hour_of_day(at: datetime) -> float:
-    return at.hour + at.minute / 60.0
-
-
-def _hours(since: datetime, until: datetime) -> float:
-    return (until - since) / timedelta(hours=1)
