@@ -1,0 +1,426 @@
+"""Forecast providers over real HTTP on the loopback: what they are asked, and what is made of any answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from importlib.metadata import version
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from fake_forecast_servers import ForecastServer, ForecastSolarServer, OpenMeteoServer, SolcastServer
+from fake_guide_server import Guide, Reply, guide_server, told
+
+from optimizer.domain import Forecast
+from optimizer.errors import AuthError, BadAnswer, CloudError, Throttled, Unavailable
+from optimizer.forecast.forecast_solar import ForecastSolar
+from optimizer.forecast.offline import Offline
+from optimizer.forecast.open_meteo import OpenMeteo
+from optimizer.forecast.own_past import OwnPast
+from optimizer.forecast.plausible import refuse_implausible
+from optimizer.forecast.provider import Asked, Provider
+from optimizer.forecast.reckoner import InlineReckoner, ProcessReckoner
+from optimizer.forecast.roof import SLOT, Face, Powers, Roof, mean_over_slots, slot_of
+from optimizer.forecast.solcast import Solcast
+from optimizer.forecast.sun import sun_height_deg, times_by_sun
+from optimizer.forecast.web import BODY_CAP_BYTES, Web
+
+NOW = datetime(2026, 6, 2, 8, 7, tzinfo=UTC)
+ROOF = Roof(52.0, 9.4, (Face(6.0, 35.0, 180.0), Face(3.0, 35.0, 270.0)))
+DAY = timedelta(days=1)
+COUNT = 192
+HOURLY = {"refresh_s": 3600.0, "stale_s": 21_600.0}
+
+
+@pytest.fixture(scope="module")
+def clear() -> Powers:
+    start = slot_of(NOW - 31 * DAY)
+    return asyncio.run(InlineReckoner().clear_sky(ROOF, start, 34 * 96))
+
+
+@pytest.fixture
+def asked(clear: Powers) -> Asked:
+    return Asked(NOW, slot_of(NOW), COUNT, clear)
+
+
+def open_meteo(server: Guide, key: str) -> Provider:
+    web = Web(server.url, timeout_s=1.0)
+    return OpenMeteo(ROOF, InlineReckoner(), web, web, **HOURLY)
+
+
+def forecast_solar(server: Guide, key: str) -> Provider:
+    return ForecastSolar(ROOF, Web(server.url, key=lambda: key, timeout_s=1.0), keyed=True, **HOURLY)
+
+
+def solcast(server: Guide, key: str) -> Provider:
+    web = Web(server.url, key=lambda: key, timeout_s=1.0)
+    return Solcast(ROOF, web, ("abcd-1234",), calls_per_day=10, stale_s=21_600.0)
+
+
+Made = Callable[[Guide, str], Provider]
+PROVIDERS: dict[str, tuple[type[ForecastServer], Made]] = {
+    "open-meteo": (OpenMeteoServer, open_meteo),
+    "forecast-solar": (ForecastSolarServer, forecast_solar),
+    "solcast": (SolcastServer, solcast),
+}
+
+
+def served(name: str, key: str, **server: Any) -> AbstractContextManager[Any]:
+    return guide_server(PROVIDERS[name][0](key=key, now=NOW, **server))
+
+
+def fetched(provider: Provider, asked: Asked) -> Forecast:
+    """Return what the service would go by: fetched and found plausible."""
+
+    async def main() -> Forecast:
+        forecast = await provider.fetch(asked)
+        refuse_implausible(forecast, asked, ROOF.peak_w)
+        return forecast
+
+    return asyncio.run(main())
+
+
+def refused(provider: Provider, asked: Asked) -> CloudError:
+    with pytest.raises(CloudError) as caught:
+        fetched(provider, asked)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_provider_tells_quarter_hours_with_quantiles_from_now_on(
+    name: str, asked: Asked, token: str
+) -> None:
+    with served(name, token) as server:
+        forecast = fetched(PROVIDERS[name][1](server, token), asked)
+    starts = [slot.start_including for slot in forecast.slots]
+    assert starts[0] == datetime(2026, 6, 2, 8, 0, tzinfo=UTC)
+    assert all(b - a == SLOT for a, b in pairwise(starts))
+    assert len(starts) >= 150
+    assert (forecast.provider, forecast.issued_at) == (name, NOW)
+    assert all(slot.p10_w <= slot.p50_w <= slot.p90_w for slot in forecast.slots)
+    noon = next(slot for slot in forecast.slots if slot.start_including.hour == 11)
+    night = next(slot for slot in forecast.slots if slot.start_including.hour == 23)
+    assert 3000 < noon.p50_w < 8500
+    assert noon.p10_w < noon.p50_w < noon.p90_w
+    assert night.p90_w == 0.0
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_provider_hears_who_asks(name: str, asked: Asked, token: str) -> None:
+    with served(name, token) as server:
+        fetched(PROVIDERS[name][1](server, token), asked)
+    assert {heard.headers["User-Agent"] for heard in server.heard} == {f"sunmode/{version('sunmode')}"}
+
+
+HTML = Reply(200, b"<html>please log in</html>", (("Content-Type", "text/html"),))
+BAD_ANSWERS: dict[str, tuple[Reply, type[CloudError], str]] = {
+    "html": (HTML, BadAnswer, "no JSON"),
+    "truncated": (Reply(200, b'{"minutely_15": {"time": [1, 2'), BadAnswer, "no JSON"),
+    "cut off": (Reply(200, b'{"forecasts": []}', cut=5), Unavailable, "no connection"),
+    "a list": (told([]), BadAnswer, "no JSON object"),
+    "nothing": (told({}), BadAnswer, "lacks"),
+    "deep": (Reply(200, b'{"a":' * 50_000), BadAnswer, "no JSON"),
+    "huge": (Reply(200, b" " * (BODY_CAP_BYTES + 1)), BadAnswer, "longer than"),
+    "429": (Reply(429, b"{}"), Throttled, "too often"),
+    "503": (Reply(503, b"down"), Unavailable, "HTTP 503"),
+    "401": (Reply(401, b"{}"), AuthError, "refuses the key"),
+    "400": (told({"error": True, "reason": "Cannot"}, 400), BadAnswer, "HTTP 400"),
+    "elsewhere": (Reply(302, b"", (("Location", "http://127.0.0.1:9/"),)), BadAnswer, "HTTP 302"),
+    "silent": (Reply(silent=True), Unavailable, "no answer within"),
+    "drip": (Reply(200, b"{}" * 200, drip_s=0.05), Unavailable, "no answer within"),
+}
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("answer", BAD_ANSWERS)
+def test_a_bad_answer_is_an_error_that_says_what_to_do(
+    name: str, answer: str, asked: Asked, token: str
+) -> None:
+    reply, kind, words = BAD_ANSWERS[answer]
+    with served(name, token) as server:
+        server.replies.append(reply)
+        error = refused(PROVIDERS[name][1](server, token), asked)
+    assert type(error) is kind
+    assert words in str(error)
+    assert token not in str(error)
+    assert "127.0.0.1" not in str(error)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_nobody_at_the_address_is_unavailable(name: str, asked: Asked, token: str) -> None:
+    error = refused(PROVIDERS[name][1](Guide(url="http://127.0.0.1:9"), token), asked)
+    assert type(error) is Unavailable
+
+
+def each(payload: Any, change: Callable[[str, Any], Any]) -> Any:
+    """Return a payload with every number that tells of power or radiation changed."""
+    if isinstance(payload, dict):
+        return {
+            key: value
+            if key in {"time", "message", "period_end", "period"}
+            else change(key, value)
+            if isinstance(value, int | float)
+            else each(value, change)
+            if not isinstance(value, list) or any(isinstance(one, dict) for one in value)
+            else [change(key, one) if isinstance(one, int | float) else one for one in value]
+            for key, value in payload.items()
+        }
+    return [each(one, change) for one in payload] if isinstance(payload, list) else payload
+
+
+LIES: dict[str, Callable[[str, Any], Any]] = {
+    "all zero": lambda key, value: value if key in {"latitude", "longitude"} else 0 * value,
+    "ten times too high": lambda _, value: value * 10,
+    "NaN": lambda *_: float("nan"),
+    "null": lambda *_: None,
+    "text": lambda _, value: str(value),
+    "negative": lambda _, value: -abs(value) - 1,
+    "infinite": lambda *_: float("inf"),
+}
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_is_refused(name: str, lie: str, asked: Asked, token: str) -> None:
+    with served(name, token, bend=lambda payload: each(payload, LIES[lie])) as server:
+        error = refused(PROVIDERS[name][1](server, token), asked)
+    assert type(error) is BadAnswer
+
+
+def shifted(payload: Any, by: timedelta) -> Any:
+    """Return a payload that tells of other times than it says."""
+    if "forecasts" in payload:
+        for period in payload["forecasts"]:
+            end = datetime.fromisoformat(period["period_end"]) + by
+            period["period_end"] = f"{end:%Y-%m-%dT%H:%M:%S}Z"
+    elif "result" in payload:
+        watts = payload["result"]["watts"]
+        payload["result"]["watts"] = {
+            (datetime.fromisoformat(at) + by).isoformat(): power for at, power in watts.items()
+        }
+    else:
+        columns = payload.get("minutely_15") or payload["hourly"]
+        columns["time"] = [at + by.total_seconds() for at in columns["time"]]
+    return payload
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("by", [DAY, -DAY, timedelta(hours=3), timedelta(hours=-3)], ids=str)
+def test_a_forecast_of_another_day_or_zone_is_refused(
+    name: str, by: timedelta, asked: Asked, token: str
+) -> None:
+    with served(name, token, bend=lambda payload: shifted(payload, by)) as server:
+        error = refused(PROVIDERS[name][1](server, token), asked)
+    assert type(error) is BadAnswer
+
+
+@pytest.mark.parametrize("name", ["forecast-solar", "solcast"])
+def test_times_without_a_zone_are_refused(name: str, asked: Asked, token: str) -> None:
+    def bend(payload: Any) -> Any:
+        if "forecasts" in payload:
+            payload["forecasts"][0]["period_end"] = "2026-06-02T08:30:00"
+        else:
+            payload["result"]["watts"]["2026-06-02 12:00:00"] = 100
+        return payload
+
+    with served(name, token, bend=bend) as server:
+        assert "zone" in str(refused(PROVIDERS[name][1](server, token), asked))
+
+
+WAITS: dict[str, tuple[Reply, float | None]] = {
+    "seconds": (Reply(429, b"{}", (("Retry-After", "1200"),)), 1200.0),
+    "date": (Reply(429, b"{}", (("Retry-After", format_datetime(NOW + DAY / 2, usegmt=True)),)), 43_200.0),
+    "header": (Reply(429, b"{}", (("X-Ratelimit-Retry-At", "2026-06-02T10:37:00+02:00"),)), 1800.0),
+    "body": (told({"message": {"ratelimit": {"retry-at": "2026-06-02T08:37:00Z"}}}, 429), 1800.0),
+    "over": (Reply(429, b"{}", (("Retry-After", "2000-01-01T00:00:00Z"),)), 0.0),
+    "never": (Reply(429, b"{}", (("Retry-After", "1e300"),)), 86_400.0),
+    "nonsense": (Reply(429, b"{}", (("Retry-After", "soon"),)), None),
+    "silent": (Reply(429, b"[]"), None),
+}
+
+
+@pytest.mark.parametrize("told_by", WAITS)
+def test_how_long_to_stay_away_is_read_from_wherever_it_is_told(
+    told_by: str, asked: Asked, token: str
+) -> None:
+    reply, seconds = WAITS[told_by]
+    with served("forecast-solar", token) as server:
+        server.replies.append(reply)
+        error = refused(forecast_solar(server, token), asked)
+    assert isinstance(error, Throttled)
+    assert error.retry_after_s == seconds
+    assert len(server.heard) == 1
+
+
+def test_the_key_goes_over_the_wire_and_nowhere_else(asked: Asked, token: str) -> None:
+    with served("forecast-solar", token) as server:
+        fetched(forecast_solar(server, token), asked)
+    assert all(heard.target.startswith("/CANARY%2B7%2F0427266767791%3DK/estimate/") for heard in server.heard)
+
+
+def test_forecast_solar_is_asked_for_each_face_in_its_own_angles(asked: Asked, token: str) -> None:
+    with served("forecast-solar", token) as server:
+        web = Web(server.url)
+        fetched(ForecastSolar(ROOF, web, keyed=False, **HOURLY), asked)
+    assert [heard.path for heard in server.heard] == [
+        "/estimate/52.0000/9.4000/35/0/6",
+        "/estimate/52.0000/9.4000/35/90/3",
+    ]
+    assert all(("time", "utc") in heard.query for heard in server.heard)
+
+
+def test_forecast_solar_does_not_give_more_than_the_inverter(asked: Asked, token: str) -> None:
+    with served("forecast-solar", token) as server:
+        roof = replace(ROOF, inverter_max_w=4000.0)
+        provider = ForecastSolar(roof, Web(server.url), keyed=False, **HOURLY)
+        forecast = asyncio.run(provider.fetch(asked))
+    assert max(slot.p50_w for slot in forecast.slots) == 4000.0
+
+
+def test_open_meteo_without_its_ensemble_is_still_a_forecast(asked: Asked, token: str) -> None:
+    def only_the_forecast(payload: Any) -> Any:
+        return Reply(500, b"") if "hourly" in payload else payload
+
+    with served("open-meteo", token) as server:
+        sure = fetched(open_meteo(server, token), asked)
+        server.bend = only_the_forecast
+        guessed = fetched(open_meteo(server, token), asked)
+    assert [slot.p50_w for slot in sure.slots] == [slot.p50_w for slot in guessed.slots]
+    assert [slot.p10_w for slot in sure.slots] != [slot.p10_w for slot in guessed.slots]
+
+
+def test_solcast_adds_up_its_sites_and_asks_when_the_sun_is_high(asked: Asked, token: str) -> None:
+    with served("solcast", token) as server:
+        web = Web(server.url, key=lambda: token)
+        provider = Solcast(ROOF, web, ("east", "we/st"), calls_per_day=10, stale_s=1.0)
+        one = fetched(solcast(server, token), asked)
+        both = asyncio.run(provider.fetch(asked))
+    assert [heard.path for heard in server.heard][1:] == [
+        "/rooftop_sites/east/forecasts",
+        "/rooftop_sites/we%2Fst/forecasts",
+    ]
+    assert both.slots[10].p90_w == pytest.approx(2 * one.slots[10].p90_w, abs=1.0)
+    assert provider.terms.calls == 2
+    due = [NOW]
+    for _ in range(15):
+        due.append(provider.terms.next_after(due[-1]))
+    assert due == sorted(due)
+    assert all(sun_height_deg(at, 52.0, 9.4) > 5.0 for at in due[1:])
+    assert sum(NOW < at <= NOW + DAY for at in due) == 5
+
+
+def test_a_day_without_sun_is_asked_about_once() -> None:
+    midwinter = datetime(2026, 12, 21, tzinfo=UTC)
+    assert times_by_sun(midwinter, 78.0, 15.0, 10) == [midwinter + DAY / 2]
+
+
+def past_sun(clear: Powers, index: Callable[[datetime], float | None]) -> Powers:
+    """A past in which the clouds left `index` of the sun."""
+    slots = [clear.start + SLOT * n for n in range((slot_of(NOW) - clear.start) // SLOT)]
+    shares = [index(at) for at in slots]
+    watts = [None if s is None else s * (clear.at(at) or 0.0) for at, s in zip(slots, shares, strict=True)]
+    return Powers(clear.start, tuple(watts))
+
+
+def offline(past: Powers) -> Provider:
+    async def known(now: datetime) -> Powers:
+        return past
+
+    return Offline(known, **HOURLY)
+
+
+def energy_kwh(forecast: Forecast) -> float:
+    return sum(slot.p50_w for slot in forecast.slots) / 4000.0
+
+
+def test_the_offline_provider_learns_how_bright_the_last_weeks_were(asked: Asked, clear: Powers) -> None:
+    nothing = fetched(offline(Powers(asked.start, ())), asked)
+    dull = fetched(offline(past_sun(clear, lambda _: 0.2)), asked)
+    bright = fetched(offline(past_sun(clear, lambda _: 0.9)), asked)
+    assert energy_kwh(dull) < energy_kwh(nothing) < energy_kwh(bright)
+    assert energy_kwh(dull) == pytest.approx(0.2 / 0.9 * energy_kwh(bright), rel=0.1)
+
+
+def test_the_offline_provider_believes_the_last_hours_first(asked: Asked, clear: Powers) -> None:
+    def clearing(at: datetime) -> float | None:
+        return 1.0 if at >= NOW - timedelta(hours=2) else 0.3
+
+    forecast = fetched(offline(past_sun(clear, clearing)), asked)
+    shares = [slot.p50_w / (clear.at(slot.start_including) or 1.0) for slot in forecast.slots]
+    assert shares[0] > 0.9
+    assert shares[96] < 0.4
+
+
+def test_gaps_in_the_own_past_tell_nothing(asked: Asked, clear: Powers) -> None:
+    gaps = fetched(offline(past_sun(clear, lambda at: None if at.hour % 2 else 0.5)), asked)
+    whole = fetched(offline(past_sun(clear, lambda _: 0.5)), asked)
+    assert energy_kwh(gaps) == pytest.approx(energy_kwh(whole), rel=0.1)
+
+
+def test_the_own_past_needs_no_roof(asked: Asked, clear: Powers) -> None:
+    past = past_sun(clear, lambda _: 0.6)
+
+    async def known(now: datetime) -> Powers:
+        return past
+
+    forecast = asyncio.run(OwnPast(known, InlineReckoner(), **HOURLY).fetch(asked))
+    assert forecast.slots[0].start_including == asked.start
+    clear_kwh = sum(clear.within(asked.start, COUNT)) / 4000.0
+    assert 0.3 * clear_kwh < energy_kwh(forecast) < 0.8 * clear_kwh
+
+
+def test_a_process_of_its_own_works_out_the_same(asked: Asked, clear: Powers) -> None:
+    past = past_sun(clear, lambda _: 0.6)
+
+    async def main() -> None:
+        here, there = InlineReckoner(), ProcessReckoner(os.environ)
+        skyline = replace(ROOF, skyline_deg=(10.0, 20.0))
+        assert await there.clear_sky(skyline, asked.start, 96) == await here.clear_sky(
+            skyline, asked.start, 96
+        )
+        assert await there.own_load(past, 96, "Europe/Berlin") == await here.own_load(
+            past, 96, "Europe/Berlin"
+        )
+
+    asyncio.run(main())
+
+
+def test_a_process_that_fails_or_hangs_is_unavailable() -> None:
+    async def main() -> None:
+        broken = replace(ROOF, latitude=float("nan"))
+        with pytest.raises(Unavailable, match="worked out"):
+            await ProcessReckoner(os.environ).clear_sky(broken, NOW, 4)
+        with pytest.raises(Unavailable, match="within"):
+            await ProcessReckoner(os.environ, timeout_s=0.01).clear_sky(ROOF, NOW, 4)
+
+    asyncio.run(main())
+
+
+def test_a_skyline_takes_the_low_sun_away(clear: Powers) -> None:
+    async def main() -> tuple[Powers, Powers]:
+        free, behind = ROOF, replace(ROOF, skyline_deg=(25.0,) * 8)
+        start = NOW.replace(hour=0, minute=0)
+        return (
+            await InlineReckoner().clear_sky(free, start, 96),
+            await InlineReckoner().clear_sky(behind, start, 96),
+        )
+
+    free, behind = asyncio.run(main())
+    noon, morning = NOW.replace(hour=11, minute=0), NOW.replace(hour=5, minute=0)
+    assert behind.at(noon) == free.at(noon)
+    assert (behind.at(morning) or 0.0) < (free.at(morning) or 0.0)
+
+
+def test_a_power_between_points_is_averaged_over_each_quarter_hour() -> None:
+    start = NOW.replace(minute=0)
+    times = [start + timedelta(minutes=m) for m in (10, 60, 70)]
+    means = mean_over_slots(times, [0.0, 500.0, 500.0], start, 5)
+    assert sum(means) / 4 == pytest.approx((500.0 / 2 * 50 + 500.0 * 10) / 60)
+    assert means[0] == pytest.approx(25.0 * 5 / 15)
+    assert means[4] == pytest.approx(500.0 * 10 / 15)
