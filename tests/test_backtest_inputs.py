@@ -16,12 +16,13 @@ import pytest
 from optimizer.backtest.assemble import CaseOptions, assemble, check_forecast
 from optimizer.backtest.case import Case, GoalSpan
 from optimizer.backtest.goals import GoalSource
-from optimizer.backtest.habit import REFERENCE, HabitLaw, expected, weighted_quantile
+from optimizer.backtest.habit import REFERENCE, HabitLaw, expected
 from optimizer.backtest.house_file import HouseColumns, read_house
 from optimizer.backtest.price_file import Prices
 from optimizer.backtest.visits import one_at_a_time, read_numbered
 from optimizer.config.sections import WeeklyGoal
 from optimizer.errors import InputError
+from optimizer.forecast.witnesses import weighted_quantile
 from optimizer.simulation.sessions import Session
 
 ROOT = Path(__file__).parents[1]

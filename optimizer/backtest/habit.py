@@ -13,14 +13,20 @@ took, for it may not be full yet.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 import numpy as np
 
-from optimizer.forecast.witnesses import followed_h, instants_of, likeness, witnesses_of, youth
+from optimizer.forecast.witnesses import (
+    followed_h,
+    instants_of,
+    likeness,
+    weighted_quantile,
+    witnesses_of,
+    youth,
+)
 from optimizer.simulation.sessions import Session
 
 
@@ -94,15 +100,3 @@ def _testimony(
     weights = np.maximum(alike, 1e-6) * youth(here, there.arrival, law.half_life_d)[0]
     stays_h = followed_h(here, there, law.short_h, law.ahead_h)[0]
     return weights.tolist(), stays_h.tolist(), float(alike.sum())
-
-
-def weighted_quantile(values: Sequence[tuple[float, float]], quantile: float) -> float:
-    """Return the least of the `(value, weight)` that reaches the quantile of all weight."""
-    ranked = sorted(values)
-    wanted = quantile * math.fsum(weight for _, weight in ranked)
-    reached = 0.0
-    for value, weight in ranked:
-        reached += weight
-        if reached >= wanted:
-            return value
-    return ranked[-1][0]
