@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 from optimizer.domain import ChargerSpec, ChargerStatus, Mode
 from optimizer.plant.battery import WS_PER_KWH, battery_step
 from optimizer.plant.car import FULL_BELOW_KWH, CarLimits, car_demand_w, car_need_kwh
-from optimizer.plant.charger import UNPLUGGED, ChargerLimits, ChargerState, ChargerTimes, charger_step
+from optimizer.plant.charger import UNPLUGGED, ChargerLimits, ChargerState, charger_step
 from optimizer.plant.house import grid_power_w, surplus_seen_w
 from optimizer.simulation.series import HouseSeries
 from optimizer.simulation.sessions import Session, sessions_from
-from optimizer.simulation.settings import VirtualSettings
+from optimizer.simulation.settings import GreenMeter, VirtualSettings
 
 _DAY_S = 86_400.0
 
@@ -68,7 +68,7 @@ class ChargerTruth:
 class ChargePoint:
     """A charger and the car in front of it."""
 
-    def __init__(self, spec: ChargerSpec, car: CarLimits, times: ChargerTimes) -> None:
+    def __init__(self, spec: ChargerSpec, car: CarLimits, settings: VirtualSettings) -> None:
         self.spec = spec
         self.mode = Mode.STOP
         self.ev_w = 0.0
@@ -77,7 +77,8 @@ class ChargePoint:
         self.connected = False
         self.state: ChargerState = UNPLUGGED
         self._car = car
-        self._times = times
+        self._times = settings.charger_times
+        self._meter = settings.green_meter
         self._limits = ChargerLimits(spec.phases, spec.max_current_a, spec.eco_gear_a, spec.green_gear_a)
 
     def step(self, surplus_w: float, dt_s: float) -> bool:
@@ -85,13 +86,20 @@ class ChargePoint:
         before = self.state[0]
         phases = self._car.phases if self.connected else 0
         car_w = car_demand_w(self.need_kwh, dt_s, self._car)
+        mode, seen_w = self._as_metered(surplus_w)
         self.state, self.ev_w = charger_step(
-            self.state, self.mode, surplus_w, car_w, phases, dt_s, self._limits, self._times
+            self.state, mode, seen_w, car_w, phases, dt_s, self._limits, self._times
         )
         if self.ev_w > 0.0:
             self.need_kwh = car_need_kwh(self.need_kwh, self.ev_w, dt_s)
             self.session_kwh += self.ev_w * dt_s / WS_PER_KWH
         return self.state[0] != before
+
+    def _as_metered(self, surplus_w: float) -> tuple[Mode, float]:
+        """Return what the charger does in its mode by what it can measure."""
+        if self.mode is not Mode.GREEN or self._meter is GreenMeter.WIRED:
+            return self.mode, surplus_w
+        return (Mode.ECO, 0.0) if self._meter is GreenMeter.MISSING else (Mode.GREEN, min(0.0, surplus_w))
 
     @property
     def quiet(self) -> bool:
@@ -145,7 +153,7 @@ class VirtualHome:
         self._idle_step_s = min(settings.idle_step_s, max(settings.step_s, series.step_s))
         self._t_s = settings.start.timestamp() // settings.idle_step_s * settings.idle_step_s
         self._points = {
-            spec.serial: ChargePoint(spec, settings.car_at(index), settings.charger_times)
+            spec.serial: ChargePoint(spec, settings.car_at(index), settings)
             for index, spec in enumerate(settings.chargers)
         }
         self._battery_soc = settings.battery_soc

@@ -23,6 +23,18 @@ class Quirk(StrEnum):
     CALLBACK_LISTS_OUTSIDE = "callback_lists_outside"
 
 
+class GreenMeter(StrEnum):
+    """What a charger measures of the house, on which its GREEN depends: all, nothing, or no surplus ever.
+
+    Without a meter GREEN holds its least current whatever the sun does; with one that sees no surplus it
+    never starts.
+    """
+
+    WIRED = "wired"
+    MISSING = "missing"
+    NO_SURPLUS = "no_surplus"
+
+
 @dataclass(frozen=True, slots=True)
 class RoofFace:
     """One face of the roof; azimuth in degrees clockwise from north (180 = south)."""
@@ -93,6 +105,7 @@ class VirtualSettings:
     quirks: frozenset[Quirk] = frozenset()
     fault_rates: Mapping[FaultKind, float] = field(default_factory=dict)
     keep_calls: int | None = None
+    green_meter: GreenMeter = GreenMeter.WIRED
 
     def car_at(self, index: int) -> CarLimits:
         """Return the car of the charger at `index`."""
