@@ -11,20 +11,23 @@ from optimizer.forecast.vintages import Floats
 WINDOW_DAYS = 28
 _CLEAR_SHARE = 0.12
 """Of the days of the window so many are taken for clear at a slot; the envelope is their mean."""
+_DUSK_W_M2 = 20.0
+"""The roof's share of the light is not reckoned from less light than this."""
 
 
-def envelope_w(by_day_w: Floats, window_days: int = WINDOW_DAYS) -> Floats:
-    """Return clear-sky power (days, 96): that of day `d` is learnt from the days before.
+def envelope_w(by_day_w: Floats, light_w_m2: Floats, window_days: int = WINDOW_DAYS) -> Floats:
+    """Return clear-sky power (days, 96): a day's is learnt from the days before and carried to its light.
 
-    It is NaN where there are none.  A slot of which nothing is known while others are
-    is night: an inverter without sun is silent.
+    It is NaN where there are none.  A slot of which nothing is known while others are is night: an inverter
+    without sun is silent.
     """
-    before = np.concatenate((np.full((window_days, DAY_SLOTS), np.nan), by_day_w))[:-1]
+    light = np.maximum(light_w_m2, _DUSK_W_M2)
+    before = np.concatenate((np.full((window_days, DAY_SLOTS), np.nan), by_day_w / light))[:-1]
     best = _mean_of_best(sliding_window_view(before, window_days, axis=0))
     nothing_known = np.all(np.isnan(best), axis=1)
-    smooth = _smoothed(np.nan_to_num(best))
-    smooth[nothing_known] = np.nan
-    return smooth
+    share = _smoothed(np.nan_to_num(best))
+    share[nothing_known] = np.nan
+    return np.asarray(share * light)
 
 
 def _mean_of_best(windows: Floats) -> Floats:

@@ -2,46 +2,99 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from optimizer.forecast.vintages import Floats, Ints
 
 QUANTILES = np.array([0.1, 0.5, 0.9])
+_LEND = 0.2
+"""Each state lends this share of its counts to either neighbour."""
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """Outcomes to be counted: how each is distributed over bins, and how fast the past fades.
+class Law:
+    """How outcomes are counted.
 
-    `edges` are the borders of the bins.  `prior` (situations, bins) is what is believed before anything
-    was seen, in counts; of all that was counted, half is forgotten after `half_life_days`.
+    `edges` are the borders of their bins.  `prior` (circumstances, states, bins) is what is believed before
+    anything was seen, in counts; neighbouring states are alike.  Of all that was counted, half is forgotten
+    after `half_life_days`.
     """
 
     edges: Floats
     prior: Floats
     half_life_days: float
 
-    def bin_of(self, outcome: Floats) -> Ints:
-        """Return the bin of each outcome; what lies outside falls into the first or the last."""
-        return np.clip(np.searchsorted(self.edges, outcome, side="right") - 1, 0, len(self.edges) - 2)
 
-    def tables(self, day: Ints, situation: Ints, bin_: Ints, weight: Floats, days: int) -> Floats:
-        """Return quantiles (days, situations, quantiles): those of a day know the days before."""
-        situations, bins = self.prior.shape
-        flat = (day * situations + situation) * bins + bin_
-        seen = np.bincount(flat, weight, days * situations * bins).astype(np.float64)
-        counts = faded(seen.reshape(days, situations, bins), 0.5 ** (1.0 / self.half_life_days))
-        return quantiles_of(counts + self.prior, self.edges)
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """What one day's values (vintages, width) look like when they are forecast.
+
+    `circumstance` and `state` are rows and columns of a law; a state may lie between two whole numbers.
+    """
+
+    circumstance: Ints
+    state: Floats
 
 
-def faded(seen: Floats, keep: float) -> Floats:
-    """Return for each day the sum of all days before it, each faded by `keep` a day."""
-    sums = np.zeros_like(seen)
-    for day in range(1, len(seen)):
-        sums[day] = keep * sums[day - 1] + seen[day - 1]
-    return sums
+class Lessons(Protocol):
+    """Days of cases, and how they came out."""
+
+    def cases(self, day: int) -> Cases:
+        """Return the cases of the vintages that are issued on a day."""
+
+    def outcome(self, day: int) -> Floats:
+        """Return how those came out; NaN where that is unknown or tells nothing."""
+
+
+def learnt_quantiles(law: Law, lessons: Lessons, days: int, wait_days: int) -> Iterator[Floats]:
+    """Yield each day's quantiles (vintages, width, 3), learnt from cases at least `wait_days` old.
+
+    After so many days all that they spoke of has come out.
+    """
+    counts = np.zeros(law.prior.shape)
+    keep = 0.5 ** (1.0 / law.half_life_days)
+    open_cases: deque[Cases] = deque()
+    for day in range(days):
+        if day >= wait_days:
+            counts *= keep
+            counts += _counted(law, open_cases.popleft(), lessons.outcome(day - wait_days))
+        cases = lessons.cases(day)
+        open_cases.append(cases)
+        yield _looked_up(quantiles_of(_lent(counts) + law.prior, law.edges), cases)
+
+
+def _counted(law: Law, cases: Cases, outcome: Floats) -> Floats:
+    """Return how often each circumstance and state came out in each bin."""
+    _, states, bins = shape = law.prior.shape
+    use = ~np.isnan(outcome)
+    state = np.rint(cases.state[use]).astype(np.int64)
+    bin_ = np.minimum(np.searchsorted(law.edges, outcome[use], side="right") - 1, bins - 1)
+    at = (cases.circumstance[use] * states + state) * bins + bin_
+    return np.bincount(at, minlength=law.prior.size).reshape(shape).astype(np.float64)
+
+
+def _looked_up(tables: Floats, cases: Cases) -> Floats:
+    """Return quantiles (vintages, width, 3) out of tables (circumstances, states, 3), between states."""
+    states = tables.shape[1]
+    low = np.minimum(cases.state.astype(np.int64), states - 2)
+    flat = tables.reshape(-1, tables.shape[2])
+    at = cases.circumstance * states + low
+    lower, upper = flat.take(at, axis=0), flat.take(at + 1, axis=0)
+    return np.asarray(lower + (cases.state - low)[..., None] * (upper - lower))
+
+
+def _lent(counts: Floats) -> Floats:
+    """Return counts (circumstances, states, bins) of which each state has lent some to those beside it."""
+    lent = (1.0 - 2.0 * _LEND) * counts
+    lent[:, 1:] += _LEND * counts[:, :-1]
+    lent[:, :-1] += _LEND * counts[:, 1:]
+    lent[:, [0, -1]] += _LEND * counts[:, [0, -1]]
+    return lent
 
 
 def quantiles_of(counts: Floats, edges: Floats, levels: Floats = QUANTILES) -> Floats:

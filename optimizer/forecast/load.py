@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import numpy as np
 
-from optimizer.forecast.learnt import Counted, quantiles_of
-from optimizer.forecast.quarters import DAY_SLOTS, Quarters, quarters, recent
+from optimizer.forecast.learnt import Cases, Law, learnt_quantiles, quantiles_of
+from optimizer.forecast.quarters import DAY_SLOTS, Quarters, quarters, recent, vintages_of
 from optimizer.forecast.vintages import Floats, Ints, Vintages
 
 _EDGES_W = np.append(0.0, np.geomspace(10.0, 40_000.0, 72))
@@ -20,7 +21,11 @@ _STATES = 8
 _RANK_EDGES = np.linspace(0.0, 1.0, 21)
 _HALF_LIFE_DAYS = 60.0
 _PRIOR_COUNT = 40.0
-_NOW_SLOTS, _DAY_SLOTS = 3.0, 48.0
+_SPANS = (3.0, 48.0)
+"""Half-lives (slots) of what the last hours and the last day have shown."""
+_USUAL_RANK = 0.5
+_DAY_LEANS = 8.0
+"""So many quarter hours as usual the last day leans on."""
 _NOW_FADES_SLOTS, _DAY_FADES_SLOTS = 6.0, 96.0
 _DAY_S, _SLOT_S, _WORKDAYS = 86_400, 900, 5
 
@@ -37,15 +42,10 @@ def load_vintages(
     """
     series = quarters(np.maximum(np.asarray(load_w, dtype=np.float64), 0.0), first_slot)
     kind, clock = _local(first_slot - series.lead_in, series.by_day.size + width + DAY_SLOTS, zone)
-    usual_w = _usual_w(series.by_day, kind, clock)
-    rank = _ranks(series.by_day, usual_w, kind, clock)
-    issued = series.issues(every_slots)
-    target = issued[:, None] + np.arange(width)
-    level = _levels(series, rank, issued, target)
-    rows = ((issued // DAY_SLOTS)[:, None] * 2 + kind[target]) * DAY_SLOTS + clock[target]
-    p10_w, p50_w, p90_w = (_at_level(usual_w, rows, level[..., place]) for place in range(3))
-    own = issued - series.lead_in
-    return Vintages(own, own.copy(), p10_w, p50_w, p90_w)
+    house = _House(
+        series, _usual_w(series.by_day, kind, clock), kind, clock, series.issues(every_slots), width
+    )
+    return vintages_of(series, house.issued, width, house.powers_w())
 
 
 def _local(first_slot: int, slots: int, zone: tzinfo) -> tuple[Ints, Ints]:
@@ -104,43 +104,69 @@ def _ranks(by_day_w: Floats, usual_w: Floats, kind: Ints, clock: Ints) -> Floats
     return np.where(np.isnan(flat_w) | np.isnan(rows[:, 0]), np.nan, rank)
 
 
-def _levels(series: Quarters, rank: Floats, issued: Ints, target: Ints) -> Floats:
-    """Return the levels (vintages, width, 3) of the quantiles, as this day has gone so far."""
-    lead = np.arange(target.shape[1])
-    group = np.searchsorted(_LEAD_ENDS, lead, side="right")
-    state = np.clip(_so_far(rank, issued, lead) * _STATES, 0, _STATES - 1).astype(np.int64)
-    situation = group[None, :] * _STATES + state
-    seen = np.append(rank, np.nan)[np.minimum(target, len(rank))]
-    use = ~np.isnan(seen)
-    counted = Counted(_RANK_EDGES, _prior(), _HALF_LIFE_DAYS)
-    bins, ones = counted.bin_of(seen[use]), np.ones(np.count_nonzero(use))
-    tables = counted.tables(target[use] // DAY_SLOTS, situation[use], bins, ones, series.days)
-    return np.asarray(tables[(issued // DAY_SLOTS)[:, None], situation])
+class _House:
+    """What is to be forecast day by day: by vintage (row), issued at slot `issued`, `width` slots each."""
+
+    def __init__(
+        self, series: Quarters, usual_w: Floats, kind: Ints, clock: Ints, issued: Ints, width: int
+    ) -> None:
+        self.issued = issued
+        self._series = series
+        self._usual_w = usual_w
+        self._slot = kind * DAY_SLOTS + clock
+        rank = _ranks(series.by_day, usual_w, kind, clock)
+        self._ranks = Quarters(rank.reshape(series.by_day.shape), series.lead_in, series.length)
+        self._means = _mean_ranks(self._ranks.by_day, issued)
+        self._lead = np.arange(width)
+        self._group = np.searchsorted(_LEAD_ENDS, self._lead, side="right")
+
+    def powers_w(self) -> Iterator[Floats]:
+        """Yield each day's quantiles (vintages, width, 3), W."""
+        law = Law(_RANK_EDGES, _prior(), _HALF_LIFE_DAYS)
+        days, wait_days = self._series.days, len(self._lead) // DAY_SLOTS + 1
+        for day, level in enumerate(learnt_quantiles(law, self, days, wait_days)):
+            usual_w = self._usual_w[day].reshape(-1, len(_LEVELS))
+            yield _at_level(usual_w, self._slot[self._target(day)], level)
+
+    def cases(self, day: int) -> Cases:
+        """Return what each value of a day looks like: by lead, and how usual the last hours and day were."""
+        now, day_ = (mean[self._rows(day), None] for mean in self._means)
+        of_now = 0.5 ** (self._lead / _NOW_FADES_SLOTS)
+        of_day = (1.0 - of_now) * 0.5 ** (self._lead / _DAY_FADES_SLOTS)
+        rank = now * of_now + day_ * of_day + _USUAL_RANK * (1.0 - of_now - of_day)
+        state = np.clip(rank * _STATES - 0.5, 0.0, _STATES - 1.0)
+        return Cases(np.broadcast_to(self._group, state.shape), state)
+
+    def outcome(self, day: int) -> Floats:
+        """Return at which level of the usual ones the load was in the end."""
+        return self._ranks.at(self._target(day))
+
+    def _rows(self, day: int) -> slice:
+        return slice(*np.searchsorted(self.issued, (day * DAY_SLOTS, (day + 1) * DAY_SLOTS)))
+
+    def _target(self, day: int) -> Ints:
+        return np.asarray(self.issued[self._rows(day), None] + self._lead)
 
 
-def _so_far(rank: Floats, issued: Ints, lead: Ints) -> Floats:
-    """Return the mean level (vintages, width) to expect from the last hours and day; 0.5 is usual."""
-    known = ~np.isnan(rank).reshape(-1, DAY_SLOTS)
-    ranks = np.where(known, rank.reshape(-1, DAY_SLOTS), 0.0)
-    spans = (_NOW_SLOTS, _DAY_SLOTS)
-    sums, counts = ([recent(part, span)[issued] for span in spans] for part in (ranks, known.astype(float)))
-    day = (sums[1] + 8.0 * 0.5) / (counts[1] + 8.0)
-    now = (sums[0] + day) / (counts[0] + 1.0)
-    of_now = 0.5 ** (lead / _NOW_FADES_SLOTS)
-    of_day = (1.0 - of_now) * 0.5 ** (lead / _DAY_FADES_SLOTS)
-    return np.asarray(now[:, None] * of_now + day[:, None] * of_day + 0.5 * (1.0 - of_now - of_day))
+def _mean_ranks(rank: Floats, issued: Ints) -> tuple[Floats, Floats]:
+    """Return the mean level of the last hours and of the last day at each time of issue."""
+    known = ~np.isnan(rank)
+    ranks = np.where(known, rank, 0.0)
+    now, day = ([recent(part, span)[issued] for part in (ranks, known.astype(float))] for span in _SPANS)
+    mean_day = (day[0] + _DAY_LEANS * _USUAL_RANK) / (day[1] + _DAY_LEANS)
+    return (now[0] + mean_day) / (now[1] + 1.0), mean_day
 
 
 def _prior() -> Floats:
     """Return what is believed at first: every level is as likely, whatever the day so far."""
-    situations, bins = (len(_LEAD_ENDS) + 1) * _STATES, len(_RANK_EDGES) - 1
-    return np.full((situations, bins), _PRIOR_COUNT / bins)
+    bins = len(_RANK_EDGES) - 1
+    return np.full((len(_LEAD_ENDS) + 1, _STATES, bins), _PRIOR_COUNT / bins)
 
 
-def _at_level(usual_w: Floats, rows: Ints, level: Floats) -> Floats:
-    """Return the load (W) at one level of each row."""
+def _at_level(usual_w: Floats, row: Ints, level: Floats) -> Floats:
+    """Return the loads (vintages, width, 3) at some levels of the usual ones (rows, levels)."""
     place = np.clip(np.searchsorted(_LEVELS, level, side="right") - 1, 0, len(_LEVELS) - 2)
-    at = rows * len(_LEVELS) + place
-    low_w, high_w = usual_w.ravel()[at], usual_w.ravel()[at + 1]
+    at = row[..., None] * len(_LEVELS) + place
+    low_w, high_w = usual_w.take(at), usual_w.take(at + 1)
     share = (level - _LEVELS[place]) / (_LEVELS[place + 1] - _LEVELS[place])
     return np.asarray(low_w + np.clip(share, 0.0, 1.0) * (high_w - low_w))

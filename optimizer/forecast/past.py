@@ -2,100 +2,122 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from optimizer.forecast.daylight import Place, sky_of
 from optimizer.forecast.envelope import envelope_w
-from optimizer.forecast.learnt import Counted
-from optimizer.forecast.quarters import DAY_SLOTS, Quarters, quarters, recent
+from optimizer.forecast.learnt import Cases, Law, learnt_quantiles
+from optimizer.forecast.quarters import DAY_SLOTS, Quarters, quarters, recent, vintages_of
 from optimizer.forecast.vintages import Floats, Ints, Vintages
 
 _LEAD_ENDS = np.array([2, 4, 8, 16, 32, 64, 96])
 """Leads are told apart up to these slots; beyond the last they are one."""
-_LOW_SUN = 0.25
-"""Below this share of the day's highest clear-sky power the sun is low."""
+_HEIGHTS = np.array([0.03, 0.2, 0.6])
+"""Shares of the day's highest clear-sky power by which the sun's height is told apart."""
 _STATES = 8
-_TOP = 1.0
-"""State of the sky: a mean index of this or more is the clearest."""
-_EDGES = np.append(np.linspace(0.0, 1.5, 31), 3.0)
-_HALF_LIFE_DAYS = 60.0
-_PRIOR_COUNT = 20.0
-_NOW_SLOTS, _DAY_SLOTS, _SEASON_SLOTS = 4.0, 48.0, 1500.0
+_EDGES = np.concatenate(([0.0, 1e-4], np.linspace(0.05, 1.5, 30), [3.0]))
+"""The first bin is for a roof that gives nothing at all."""
+_HALF_LIFE_DAYS = 45.0
+_PRIOR_COUNT = 2.0
+"""For each root of a slot of lead that is looked at together and each vintage of a day."""
+_SPANS = (4.0, 48.0, 1500.0)
+"""Half-lives (slots) of what the last hour, day and season have shown."""
+_FIRST_INDEX = 0.6
 _NOW_FADES_SLOTS, _DAY_FADES_SLOTS = 16.0, 120.0
 
 
-def pv_vintages(pv_w: Floats, first_slot: int, every_slots: int = 8, width: int = 192) -> Vintages:
+def pv_vintages(
+    pv_w: Floats, first_slot: int, every_slots: int = 8, width: int = 192, place: Place | None = None
+) -> Vintages:
     """Return what could be said of a plant's power at each time from what it had done until then.
 
     `pv_w` are quarter-hour means of its production (NaN where unknown), `first_slot` the number of the first
     one since 1970 (UTC).  A vintage is issued every so many slots by the clock and at the end of the series,
-    for `width` slots from its own on; it knows the slots before it.  NaN until a first day was seen.
+    for `width` slots from its own on; it knows the slots before it.  NaN until a first day was seen.  Without
+    a `place` that, too, is guessed from the past.
     """
     series = quarters(np.maximum(np.asarray(pv_w, dtype=np.float64), 0.0), first_slot)
-    clear_w = envelope_w(series.by_day)
-    issued = series.issues(every_slots)
-    target = issued[:, None] + np.arange(width)
-    ahead_w = clear_w[(issued // DAY_SLOTS)[:, None], target % DAY_SLOTS]
-    index = _index_quantiles(series, clear_w, issued, target, ahead_w)
-    p10_w, p50_w, p90_w = (ahead_w * index[..., place] for place in range(3))
-    own = issued - series.lead_in
-    return Vintages(own, own.copy(), p10_w, p50_w, p90_w)
+    clear_w = envelope_w(series.by_day, _light_w_m2(series, first_slot // DAY_SLOTS, place))
+    roof = _Roof(series, clear_w, series.issues(every_slots), width)
+    law = Law(_EDGES, _prior(width, every_slots), _HALF_LIFE_DAYS)
+    return vintages_of(series, roof.issued, width, roof.powers_w(law))
 
 
-def _index_quantiles(
-    series: Quarters, clear_w: Floats, issued: Ints, target: Ints, ahead_w: Floats
-) -> Floats:
-    """Return quantiles (vintages, width, 3) of the share of clear-sky power that the clouds will leave."""
-    situation = _situations(series, clear_w, issued, target, ahead_w)
-    seen_w = np.append(series.by_day.ravel(), np.nan)[np.minimum(target, series.by_day.size)]
-    use = ~np.isnan(seen_w) & (ahead_w > 0.0)
-    counted = Counted(_EDGES, _prior(), _HALF_LIFE_DAYS)
-    tables = counted.tables(
-        target[use] // DAY_SLOTS,
-        situation[use],
-        counted.bin_of(seen_w[use] / ahead_w[use]),
-        np.ones(np.count_nonzero(use)),
-        series.days,
-    )
-    return tables[(issued // DAY_SLOTS)[:, None], situation]
+def _light_w_m2(series: Quarters, first_day: int, place: Place | None) -> Floats:
+    """Return the light (days, 96) of a clear sky where the plant is or seems to be."""
+    sky = sky_of(first_day, series.days)
+    if place is None:
+        return sky.clear_w_m2(*sky.guessed_places(series.by_day))
+    ones = np.ones(series.days)
+    return sky.clear_w_m2(place.latitude_deg * ones, place.longitude_deg * ones)
 
 
-def _situations(series: Quarters, clear_w: Floats, issued: Ints, target: Ints, ahead_w: Floats) -> Ints:
-    """Return the situation of each value: by lead, height of the sun and state of the sky."""
-    lead = np.arange(target.shape[1])
-    group = np.searchsorted(_LEAD_ENDS, lead, side="right")
-    sky = _sky(series, clear_w, issued, lead)
-    state = np.clip(np.nan_to_num(sky) / _TOP * (_STATES - 1) + 0.5, 0, _STATES - 1).astype(np.int64)
-    peak_w = np.nanmax(np.nan_to_num(clear_w), axis=1)[issued // DAY_SLOTS]
-    high = ahead_w >= _LOW_SUN * peak_w[:, None]
-    return np.asarray((group[None, :] * 2 + high) * _STATES + state)
+class _Roof:
+    """What is to be forecast day by day: by vintage (row), issued at slot `issued`, `width` slots each."""
+
+    def __init__(self, series: Quarters, clear_w: Floats, issued: Ints, width: int) -> None:
+        self.issued = issued
+        self._series = series
+        self._clear_w = clear_w
+        self._lead = np.arange(width)
+        self._group = np.searchsorted(_LEAD_ENDS, self._lead, side="right") * (len(_HEIGHTS) + 1)
+        self._means = _mean_indices(series.by_day, clear_w, issued)
+
+    def powers_w(self, law: Law) -> Iterator[Floats]:
+        """Yield each day's quantiles (vintages, width, 3), W."""
+        days, wait_days = self._series.days, len(self._lead) // DAY_SLOTS + 1
+        for day, index in enumerate(learnt_quantiles(law, self, days, wait_days)):
+            yield index * self._ahead_w(day)[..., None]
+
+    def cases(self, day: int) -> Cases:
+        """Return what each value of a day looks like: by lead, height of the sun and state of the sky."""
+        ahead_w = self._ahead_w(day)
+        peak_w = max(1.0, float(np.nan_to_num(self._clear_w[day]).max()))
+        height = np.minimum(np.searchsorted(_HEIGHTS, ahead_w / peak_w, side="right"), len(_HEIGHTS))
+        now, day_, season = (mean[self._rows(day), None] for mean in self._means)
+        of_now = 0.5 ** (self._lead / _NOW_FADES_SLOTS)
+        of_day = (1.0 - of_now) * 0.5 ** (self._lead / _DAY_FADES_SLOTS)
+        index = now * of_now + day_ * of_day + season * (1.0 - of_now - of_day)
+        return Cases(self._group + height, np.clip(index, 0.0, 1.0) * (_STATES - 1))
+
+    def outcome(self, day: int) -> Floats:
+        """Return what share of the clear-sky power there was in the end."""
+        ahead_w, seen_w = self._ahead_w(day), self._series.at(self._target(day))
+        index = np.divide(seen_w, ahead_w, out=np.full(seen_w.shape, np.nan), where=ahead_w > 0.0)
+        return np.asarray(index)
+
+    def _rows(self, day: int) -> slice:
+        return slice(*np.searchsorted(self.issued, (day * DAY_SLOTS, (day + 1) * DAY_SLOTS)))
+
+    def _target(self, day: int) -> Ints:
+        return np.asarray(self.issued[self._rows(day), None] + self._lead)
+
+    def _ahead_w(self, day: int) -> Floats:
+        """Return the clear-sky power of each slot to come, as it is known on a day."""
+        return np.asarray(self._clear_w[day][self._target(day) % DAY_SLOTS])
 
 
-def _sky(series: Quarters, clear_w: Floats, issued: Ints, lead: Ints) -> Floats:
-    """Return the index (vintages, width) that is expected from the last hours, days and weeks."""
-    both = ~np.isnan(series.by_day) & ~np.isnan(clear_w)
-    made_w, could_w = np.where(both, series.by_day, 0.0), np.where(both, clear_w, 0.0)
-    made, could = ([recent(part, span)[issued] for span in _SPANS] for part in (made_w, could_w))
-    season = (made[2] + 1e-9) / (could[2] + 1e-9 / 0.6)
-    day = _ratio(made[1], could[1], season, 1.0)
-    now = _ratio(made[0], could[0], day, 1.0)
-    of_now = 0.5 ** (lead / _NOW_FADES_SLOTS)
-    of_day = (1.0 - of_now) * 0.5 ** (lead / _DAY_FADES_SLOTS)
-    return np.asarray(
-        now[:, None] * of_now + day[:, None] * of_day + season[:, None] * (1.0 - of_now - of_day)
-    )
+def _mean_indices(by_day_w: Floats, clear_w: Floats, issued: Ints) -> list[Floats]:
+    """Return the index of the last hour, day and season at each time of issue; each leans on the next."""
+    both = ~np.isnan(by_day_w) & ~np.isnan(clear_w)
+    made_w, could_w = np.where(both, by_day_w, 0.0), np.where(both, clear_w, 0.0)
+    mean = np.full(len(issued), _FIRST_INDEX)
+    means = []
+    for span in reversed(_SPANS):
+        made, could = (recent(part, span)[issued] for part in (made_w, could_w))
+        mean = (made + mean) / (could + 1.0)
+        means.append(mean)
+    return means[::-1]
 
 
-_SPANS = (_NOW_SLOTS, _DAY_SLOTS, _SEASON_SLOTS)
-
-
-def _ratio(made_w: Floats, could_w: Floats, otherwise: Floats, weight_w: float) -> Floats:
-    return (made_w + weight_w * otherwise) / (could_w + weight_w)
-
-
-def _prior() -> Floats:
+def _prior(width: int, every_slots: int) -> Floats:
     """Return what is believed of a sky before anything was seen: around its state, and wide."""
     middles = (_EDGES[1:] + _EDGES[:-1]) / 2.0
     centre = 0.25 + 0.5 * np.arange(_STATES) / (_STATES - 1)
-    shape = np.exp(-0.5 * ((middles[None, :] - centre[:, None]) / 0.35) ** 2) * np.diff(_EDGES)
-    shape *= _PRIOR_COUNT / shape.sum(axis=1, keepdims=True)
-    return np.tile(shape, ((len(_LEAD_ENDS) + 1) * 2, 1))
+    shape = np.exp(-0.5 * ((middles - centre[:, None]) / 0.35) ** 2) * np.diff(_EDGES)
+    shape /= shape.sum(axis=1, keepdims=True)
+    leads = np.diff(np.concatenate(([0], _LEAD_ENDS, [max(width, _LEAD_ENDS[-1] + 1)])))
+    count = _PRIOR_COUNT * np.sqrt(leads) * DAY_SLOTS / every_slots / 4.0
+    return np.asarray(np.repeat(count, len(_HEIGHTS) + 1)[:, None, None] * shape)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.forecast.vintages import Floats, Ints
+from optimizer.forecast.vintages import Floats, Ints, Vintages
 
 DAY_SLOTS = 96
 """Quarter hours in a day of the UTC clock."""
@@ -35,6 +36,11 @@ class Quarters:
         regular = np.arange(self.lead_in + ahead, self.lead_in + self.length, every_slots)
         return np.append(regular, self.lead_in + self.length)
 
+    def at(self, slot: Ints) -> Floats:
+        """Return the values at slots of the days; NaN beyond the last."""
+        size = self.by_day.size
+        return np.where(slot < size, self.by_day.ravel()[np.minimum(slot, size - 1)], np.nan)
+
 
 def quarters(values: Floats, first_slot: int) -> Quarters:
     """Lay out quarter hours by day; `first_slot` is the first one's number since 1970 (UTC)."""
@@ -52,10 +58,29 @@ def recent(by_day: Floats, half_life_slots: float) -> Floats:
     """
     known = np.nan_to_num(by_day)
     keep = 0.5 ** (1.0 / half_life_slots)
-    age = np.arange(DAY_SLOTS)[:, None] - np.arange(DAY_SLOTS)[None, :]
-    within = known @ np.where(age > 0, keep ** np.maximum(age - 1, 0), 0.0).T
-    whole_day = known @ keep ** np.arange(DAY_SLOTS - 1, -1, -1)
-    before = np.zeros(len(known))
+    sums = np.zeros((DAY_SLOTS + 1, len(known)))
+    for slot in range(DAY_SLOTS):
+        sums[slot + 1] = keep * sums[slot] + known[:, slot]
+    midnight = np.zeros(len(known))
     for day in range(1, len(known)):
-        before[day] = before[day - 1] * keep**DAY_SLOTS + whole_day[day - 1]
-    return np.asarray((within + before[:, None] * keep ** np.arange(DAY_SLOTS)).ravel())
+        midnight[day] = keep**DAY_SLOTS * midnight[day - 1] + sums[DAY_SLOTS, day - 1]
+    return np.asarray((sums[:DAY_SLOTS].T + midnight[:, None] * keep ** np.arange(DAY_SLOTS)).ravel())
+
+
+def before_each_day(by_day: Floats) -> Floats:
+    """Return for each day the sum over all days before it."""
+    before = np.zeros_like(by_day)
+    np.cumsum(by_day[:-1], axis=0, out=before[1:])
+    return before
+
+
+def vintages_of(series: Quarters, issued: Ints, width: int, powers_w: Iterable[Floats]) -> Vintages:
+    """Return vintages out of the quantiles (vintages, width, 3) of one day after the other."""
+    p10_w, p50_w, p90_w = (np.empty((len(issued), width)) for _ in range(3))
+    row = 0
+    for day_w in powers_w:
+        rows = slice(row, row + len(day_w))
+        p10_w[rows], p50_w[rows], p90_w[rows] = np.moveaxis(day_w, -1, 0)
+        row += len(day_w)
+    own = issued - series.lead_in
+    return Vintages(own, own.copy(), p10_w, p50_w, p90_w)
