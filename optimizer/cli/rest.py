@@ -10,23 +10,24 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from optimizer.cli import config_option
 from optimizer.cli.run import configure_logs
-from optimizer.clock import SystemClock
+from optimizer.clock import Clock, SystemClock
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
 from optimizer.domain import ChargerReading, ChargerSpec, Mode
-from optimizer.errors import CloudError, RateLimited, Refused
+from optimizer.errors import CloudError
 from optimizer.runtime.locks import account_lock, database_lock
+from optimizer.runtime.one_command import OneCommand, send
 from optimizer.service import limits_from, rules_from
 from optimizer.solax.client import SolaxClient, in_batches
 from optimizer.solax.transport import open_http
-from optimizer.store.commands import CommandState, Intent
+from optimizer.store.commands import CommandState
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 from optimizer.store.overrides import override_for
@@ -84,7 +85,7 @@ async def _rest(settings: Settings) -> bool:
         restless = {spec.serial: spec for spec in settings.charger_specs() if _is_restless(spec, past)}
         batches = [[restless[serial] for serial in batch] for batch in in_batches(tuple(restless))]
         mode = rules_from(settings).guard.resting_mode
-        return all([await _send(client, store, mode, specs, clock.now()) for specs in batches])
+        return all([await _send(client, store, clock, mode, specs) for specs in batches])
 
 
 def _is_restless(spec: ChargerSpec, past: Recovered) -> bool:
@@ -115,27 +116,14 @@ def _may_arrive(command: PastCommand, seen: ChargerReading | None) -> bool:
 
 
 async def _send(
-    client: SolaxClient, store: Store, mode: Mode, specs: Sequence[ChargerSpec], now: datetime
+    client: SolaxClient, store: Store, clock: Clock, mode: Mode, specs: Sequence[ChargerSpec]
 ) -> bool:
     names = ", ".join(spec.name for spec in specs)
-    ids = await store.intend([_intent(spec, mode, now) for spec in specs])
-
-    async def leaving() -> None:
-        await store.mark(ids, CommandState.SENT)
-
-    serials = [spec.serial for spec in specs]
+    reason = f"{mode.name}, for no service watches over {names}"
     try:
-        answer = await client.set_mode(mode, serials, toward_safety=True, leaving=leaving)
+        await send(OneCommand(mode, specs, reason, toward_safety=True), client, store, clock)
     except CloudError as error:
-        held = isinstance(error, RateLimited | Refused)
-        store.note(ids, CommandState.FAILED if held else CommandState.UNKNOWN, detail={"error": str(error)})
         click.echo(f"{names}: {mode.name} was not accepted: {error}", err=True)
         return False
-    store.note(ids, CommandState.ACCEPTED, task_id=answer.task_id)
     click.echo(f"{names}: {mode.name} was sent and accepted")
     return True
-
-
-def _intent(spec: ChargerSpec, mode: Mode, now: datetime) -> Intent:
-    reason = f"{mode.name}, for no service watches over {spec.name}"
-    return Intent(spec.name, spec.serial, mode, now, attempt=1, toward_safety=True, reason=reason)
