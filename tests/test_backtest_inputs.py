@@ -22,7 +22,7 @@ from optimizer.backtest.price_file import Prices
 from optimizer.backtest.visits import one_at_a_time, read_numbered
 from optimizer.config.sections import WeeklyGoal
 from optimizer.errors import InputError
-from optimizer.forecast.witnesses import weighted_quantile
+from optimizer.forecast.quantile import weighted_quantile
 from optimizer.simulation.sessions import Session
 
 ROOT = Path(__file__).parents[1]

@@ -19,11 +19,11 @@ from datetime import datetime, timedelta, tzinfo
 
 import numpy as np
 
+from optimizer.forecast.quantile import weighted_quantile
 from optimizer.forecast.witnesses import (
     followed_h,
     instants_of,
     likeness,
-    weighted_quantile,
     witnesses_of,
     youth,
 )

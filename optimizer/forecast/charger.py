@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from optimizer.domain import MAINS_V, ChargerReading, ChargerSpec, ChargerStatus, Mode, SiteReading
-from optimizer.forecast.witnesses import weighted_quantile
+from optimizer.forecast.quantile import weighted_quantile
 
 LEARNT_FROM = timedelta(days=60)
 """How far back the log is looked at."""

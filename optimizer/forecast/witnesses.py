@@ -7,7 +7,6 @@ as then: after a short stay it leaves as long after its arrival, after a long on
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -100,15 +99,3 @@ def followed_h(here: Instants, there: Witnesses, short_h: float, least_h: float)
     until_h = (there.departure.clock_h - here.clock_h[:, None]) % _DAY_H
     days = stayed_h // _DAY_H + (until_h < least_h)
     return np.where(stayed_h < short_h, stayed_h, until_h + days * _DAY_H)
-
-
-def weighted_quantile(values: Sequence[tuple[float, float]], quantile: float) -> float:
-    """Return the least of the `(value, weight)` that reaches the quantile of all weight."""
-    ranked = sorted(values)
-    wanted = quantile * math.fsum(weight for _, weight in ranked)
-    reached = 0.0
-    for value, weight in ranked:
-        reached += weight
-        if reached >= wanted:
-            return value
-    return ranked[-1][0]
