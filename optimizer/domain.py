@@ -7,12 +7,14 @@ Power is in watts with these signs: `grid_w` + import, - export; `battery_w` + d
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
+from zoneinfo import ZoneInfo
 
 MAINS_V = 230.0
 """Nominal phase voltage in Europe (EN 50160)."""
@@ -183,7 +185,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class PriceStep:
-    """From `start_including` on, until the next step, energy from the grid costs this much."""
+    """From `start_including` on, until the next step, a kWh has this price."""
 
     start_including: datetime
     eur_per_kwh: float
@@ -191,20 +193,52 @@ class PriceStep:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """What a kWh costs and what an exported one earns; `steps` (ascending) override the flat price."""
+    """What a kWh costs and what an exported one earns; steps (ascending) override the flat prices.
+
+    Prices are known before `known_until`, earnings before `feed_in_known_until` (None: at all times).  From
+    then on that of the newest known day at the same time of the day in `zone` stands in; a price not below 0,
+    for energy may not look like a gift because nobody knows what it costs.
+    """
 
     import_eur_per_kwh: float
     feed_in_eur_per_kwh: float
     steps: tuple[PriceStep, ...] = ()
+    feed_in_steps: tuple[PriceStep, ...] = ()
+    known_until: datetime | None = None
+    feed_in_known_until: datetime | None = None
+    zone: str = "UTC"
 
     def price_eur_per_kwh(self, at: datetime) -> float:
-        """Import price at `at`."""
-        price = self.import_eur_per_kwh
-        for step in self.steps:
-            if step.start_including > at:
-                break
-            price = step.eur_per_kwh
-        return price
+        """Import price at `at`, or what stands in for it."""
+        if self.is_known(at) or self.known_until is None:
+            return _in_force(self.steps, self.import_eur_per_kwh, at)
+        twin = _known_twin(at, self.known_until, self.zone)
+        return max(0.0, _in_force(self.steps, self.import_eur_per_kwh, twin))
+
+    def earned_eur_per_kwh(self, at: datetime) -> float:
+        """What an exported kWh earns at `at`, or what stands in for it."""
+        until = self.feed_in_known_until
+        twin = at if until is None or at < until else _known_twin(at, until, self.zone)
+        return _in_force(self.feed_in_steps, self.feed_in_eur_per_kwh, twin)
+
+    def is_known(self, at: datetime) -> bool:
+        """Whether the import price at `at` is more than a guess."""
+        return self.known_until is None or at < self.known_until
+
+
+def _in_force(steps: tuple[PriceStep, ...], flat: float, at: datetime) -> float:
+    """Return the price of the last step that has begun, `flat` before the first."""
+    begun = bisect_right(steps, at, key=lambda step: step.start_including)
+    return steps[begun - 1].eur_per_kwh if begun else flat
+
+
+def _known_twin(at: datetime, known_until: datetime, zone: str) -> datetime:
+    """Return the last moment before `known_until` with the same time of the day as `at`."""
+    site = ZoneInfo(zone)
+    of_day = at.astimezone(site).time()
+    day = known_until.astimezone(site).date()
+    twins = (datetime.combine(day - timedelta(days=back), of_day, site).astimezone(UTC) for back in range(3))
+    return next((twin for twin in twins if twin < known_until), known_until - timedelta(days=1))
 
 
 @dataclass(frozen=True, slots=True)

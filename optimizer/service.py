@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -19,15 +20,17 @@ from optimizer.control.budget import Limits, Priority
 from optimizer.control.guards import GuardPolicy
 from optimizer.control.polling import PollPolicy
 from optimizer.errors import Unavailable
-from optimizer.runtime.calendar import Calendar, Job, OnFailure, SystemCalendar, cron
+from optimizer.runtime.calendar import Calendar, Job, OnFailure, SystemCalendar, cron, once
 from optimizer.runtime.commander import Commander
 from optimizer.runtime.cycle import Cycle, Parts, first_of
 from optimizer.runtime.decider import Decider
 from optimizer.runtime.notify import Notifier
 from optimizer.runtime.owner import Owner
+from optimizer.runtime.price_feeds import feeds_from
+from optimizer.runtime.prices import Prices
 from optimizer.runtime.reader import Reader
 from optimizer.runtime.recorder import Recorder
-from optimizer.runtime.replay import context_of
+from optimizer.runtime.replay import Contexts
 from optimizer.runtime.rules import HomeBattery, Rules
 from optimizer.runtime.scoring import TIMEOUT_S, Scorer
 from optimizer.runtime.shadow import Shadow
@@ -35,11 +38,13 @@ from optimizer.runtime.takeover import take_over
 from optimizer.runtime.world import World
 from optimizer.solax.client import SolaxClient
 from optimizer.solax.transport import open_http
+from optimizer.sources.http_json import open_web
 from optimizer.store.commands import Callback
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 from optimizer.store.recovery import NOTHING, Recovered
 from optimizer.store.sqlite import StoreUnavailable
+from optimizer.tariffs.asking import LONGEST_DELAY
 
 if TYPE_CHECKING:  # it brings a web server along, which only callbacks need
     from optimizer.solax.callbacks import CallbackEvent
@@ -53,6 +58,8 @@ STOP_S = 3.0
 _DEVICE_ANSWER = 2
 _CALLS_KEPT = timedelta(days=35)
 
+_FIRST_QUESTION_S = 2.0
+
 _log = structlog.stdlib.get_logger("sunmode.service")
 
 
@@ -60,12 +67,13 @@ _log = structlog.stdlib.get_logger("sunmode.service")
 class Ports:
     """Where the service touches the world; each can be replaced, so that a whole life can be replayed.
 
-    `network` None is the real one; `inline` writes the log in the loop's own thread (virtual time).  Without
-    a `scorer` no day is scored.
+    `network` None is the real way to the SolaX cloud, `web` that to all others; `inline` writes the log in
+    the loop's own thread (virtual time).  Without a `scorer` no day is scored.
     """
 
     clock: Clock = field(default_factory=SystemClock)
     network: httpx.AsyncBaseTransport | None = None
+    web: httpx.AsyncBaseTransport | None = None
     calendar: Callable[[OnFailure], Calendar] = SystemCalendar
     notifier: Notifier = field(default_factory=Notifier)
     inline: bool = False
@@ -79,7 +87,7 @@ def rules_from(settings: Settings, *, dry_run: bool = False) -> Rules:
     control, battery = settings.control, settings.battery
     return Rules(
         chargers=settings.charger_specs(),
-        tariff=settings.flat_tariff(),
+        tariff_at=lambda _: settings.flat_tariff(),
         guard=GuardPolicy(
             fresh_s=control.fresh_s,
             stale_s=control.stale_s,
@@ -102,6 +110,11 @@ def rules_from(settings: Settings, *, dry_run: bool = False) -> Rules:
         reads_per_minute=limits_from(settings).minute_capacity(Priority.READ),
         dry_run=dry_run,
     )
+
+
+def _delay(clock: Clock) -> timedelta:
+    """Return how much later than others this installation asks for prices."""
+    return random.Random(clock.boot_id).random() * LONGEST_DELAY  # noqa: S311 - jitter
 
 
 def limits_from(settings: Settings) -> Limits:
@@ -131,7 +144,8 @@ class Service:
         dry_run: bool = False,
     ) -> None:
         self.settings = settings
-        self.rules = rules_from(settings, dry_run=dry_run)
+        self.prices = Prices(settings.price_plan(), _delay(ports.clock))
+        self.rules = replace(rules_from(settings, dry_run=dry_run), tariff_at=self.prices.tariff_at)
         self.world = World(self.rules.chargers, self.rules.poll.site_interval_s, self.rules.guard.fresh_s)
         self.strategy = settings.build_strategy()
         self.tried = settings.build_shadow()
@@ -163,6 +177,9 @@ class Service:
         self._stack.callback(self.store.close)
         past = await self._past()
         take_over(self.world, past, clock.now(), clock.monotonic_s())
+        web = open_web(self._ports.web)
+        self._stack.push_async_callback(web.aclose)
+        self.prices.open(feeds_from(settings, web), past.prices)
         self.client = await self._open_client()
         self.cycle = self._wired()
         self._recorder.take_over(past)
@@ -277,7 +294,7 @@ class Service:
     def _wired(self) -> Cycle:
         """Put the cycle together."""
         world, rules, clock = self.world, self.rules, self._ports.clock
-        contexts = {spec.name: context_of(spec, rules, self.strategy) for spec in rules.chargers}
+        contexts = Contexts(rules, self.strategy)
         recorder = Recorder(self.store, world, rules, contexts, clock.now(), self._calendar.rearm)
         owner = Owner(world, rules, self.store, recorder)
         parts = Parts(
@@ -296,10 +313,24 @@ class Service:
         scoring = [] if scorer is None else [Job("score", cron(hour=3, minute=30), scorer, TIMEOUT_S)]
         return [
             *scoring,
+            *self._asking(),
             Job("energy", cron(minute="*/15", second=5), self._settle),
             Job("retention", cron(hour=2, minute=40), self._prune, timeout_s=600.0),
             Job("backup", cron(hour=3, minute=10), self._backup, timeout_s=600.0),
         ]
+
+    def _asking(self) -> list[Job]:
+        """Return what asks for prices, where there is somebody to ask; a first time soon after the start."""
+        if not self.prices.is_fed:
+            return []
+        soon = self._ports.clock.now() + timedelta(seconds=_FIRST_QUESTION_S)
+        return [
+            Job("first prices", once(soon), self._ask_for_prices),
+            Job("prices", cron(minute="*/5", second=20), self._ask_for_prices),
+        ]
+
+    async def _ask_for_prices(self) -> None:
+        await self.prices.refresh(self._ports.clock.now, self.store)
 
     async def _settle(self) -> None:
         self.settle()

@@ -17,7 +17,7 @@ from optimizer.runtime.replay import guard_inputs_from, situation_from
 from optimizer.store.database import open_log
 from optimizer.store.log import Store
 from optimizer.store.queries import TABLES, decision_at, export_parquet, last_status, shadows_at
-from optimizer.store.schema import APPLICATION_ID
+from optimizer.store.schema import APPLICATION_ID, SCHEMA_VERSION
 
 VERSION_1 = Path(__file__).with_name("log_version_1.sql")
 """What sunmode 0.1 wrote in 25 minutes, before there were shadows."""
@@ -51,10 +51,10 @@ def test_a_log_of_version_1_is_copied_and_keeps_all_its_rows(old: Path) -> None:
     assert sum(map(len, before.values())) > 50
     open_log(old, durable=False, busy_ms=50).conn.close()
     after = content(old)
-    assert after.pop("shadow_decision") == []
+    assert after.pop("shadow_decision") == after.pop("price") == []
     assert after == before
-    assert content(old.with_name("log.db.before-2")) == before
-    assert query(old, "PRAGMA user_version") == [(2,)]
+    assert content(old.with_name(f"log.db.before-{SCHEMA_VERSION}")) == before
+    assert query(old, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
 def test_an_old_log_brought_up_to_date_is_made_as_a_new_one(old: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_log_of_version_1_is_read_as_it_is(old: Path, tmp_path: Path) -> None:
     now = T0 + timedelta(days=1)
     assert last_status(old, now).shadows == shadows_at(old, now) == {}
     written = [path.stem for path in export_parquet(old, tmp_path / "out")]
-    assert written == [table for table in TABLES if table != "shadow_decision"]
+    assert written == [table for table in TABLES if table not in {"shadow_decision", "price"}]
     assert query(old, "PRAGMA user_version") == [(1,)]
 
 

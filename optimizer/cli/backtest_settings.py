@@ -54,5 +54,8 @@ def from_config(path: Path, env: Mapping[str, str]) -> FromConfig:
         else BatteryLimits(battery.capacity_kwh, battery.max_charge_w, battery.max_discharge_w),
     )
     others = f"{path.name}: of {len(rules.chargers)} chargers only '{spec.name}' is looked at"
-    notes = (others,) if len(rules.chargers) > 1 else ()
-    return FromConfig(home, control, rules.tariff, first.goal, settings.zone, settings.strategy.tables, notes)
+    notes: tuple[str, ...] = (others,) if len(rules.chargers) > 1 else ()
+    if settings.tariff.window or settings.tariff.source is not None:
+        notes += (f"{path.name}: of [tariff] the flat prices count; give the days' own with --prices",)
+    tariff, tables = settings.flat_tariff(), settings.strategy.tables
+    return FromConfig(home, control, tariff, first.goal, settings.zone, tables, notes)

@@ -28,11 +28,16 @@ from optimizer.errors import (
     Throttled,
     Unavailable,
 )
+from optimizer.runtime.price_feeds import feeds_from
+from optimizer.runtime.prices import MARKET, missing_words
 from optimizer.service import Ports, limits_from
 from optimizer.solax.client import SolaxClient
 from optimizer.solax.transport import open_http
+from optimizer.sources.http_json import open_web
+from optimizer.sources.prices import Asked
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
+from optimizer.tariffs.slots import known_until
 
 _WAL_RESET_FIXED = (3, 51, 3)
 _MINUTES_FROM_S = 120.0
@@ -89,6 +94,8 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
             return
         stack.callback(store.close)
         yield _database(settings)
+        async for finding in _prices(settings, site.ports):
+            yield finding
         http = open_http(site.base_url, site.token)
         client = SolaxClient(
             http,
@@ -118,6 +125,21 @@ async def _cloud(settings: Settings, client: SolaxClient, clock: Clock) -> Async
                 for left, _ in looks[number:]:
                     yield Finding(left, False, "not looked at; mend the fault before it and check again")
                 return
+
+
+async def _prices(settings: Settings, ports: Ports) -> AsyncIterator[Finding]:
+    """Ask each source of prices once; without them the service goes on, and this tells how."""
+    async with open_web(ports.web) as client:
+        for name, feed in feeds_from(settings, client).items():
+            now, plan = ports.clock.now(), settings.price_plan()
+            await feed.ask(Asked(now, plan.zone))
+            until = known_until(feed.slots, now)
+            if feed.trouble or until <= now:
+                yield Finding("prices", False, missing_words(name, feed, now, plan))
+            else:
+                price = plan.tariff(now, feed.slots, feed.slots).price_eur_per_kwh(now)
+                told = f"{price:.4f} EUR per kWh now, " if name == MARKET else ""
+                yield Finding("prices", True, f"{told}known until {until.astimezone(plan.zone):%a %H:%M}")
 
 
 def _strategy(settings: Settings) -> Finding:

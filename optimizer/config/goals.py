@@ -26,7 +26,12 @@ def next_goal(goals: Iterable[WeeklyGoal], zone: ZoneInfo, now: datetime) -> Goa
 
 def weekdays(goal: WeeklyGoal) -> frozenset[int]:
     """Return the days of a goal as `date.weekday` numbers them, Monday 0."""
-    names = {name for day in goal.days for name in _GROUPS.get(day, (day,))}
+    return days_of(goal.days)
+
+
+def days_of(words: Iterable[str]) -> frozenset[int]:
+    """Return the days that words like `weekdays` and `sat` name, Monday 0."""
+    names = {name for day in words for name in _GROUPS.get(day, (day,))}
     return frozenset(_WEEK.index(name) for name in names)
 
 

@@ -156,6 +156,18 @@ def _cloud_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _source_url(value: str) -> str:
+    if split_url(value).scheme not in {"http", "https"}:
+        raise ValueError("needs a URL that begins with https:// or http://")
+    return value
+
+
+def _quarter(value: str) -> str:
+    if int(_time_of_day(value)[3:]) % 15:
+        raise ValueError('needs a quarter hour, "HH:00", "HH:15", "HH:30" or "HH:45"')
+    return value
+
+
 def _callback_url(value: str) -> str:
     if value == "":
         return value
@@ -176,5 +188,7 @@ Secret = Annotated[SecretStr, AfterValidator(lambda s: SecretStr(_ascii_secret(s
 FilePath = Annotated[Path, BeforeValidator(_not_empty)]
 Zone = Annotated[str, Strict(), AfterValidator(_zone)]
 TimeOfDay = Annotated[str, Strict(), AfterValidator(_time_of_day)]
+QuarterOfDay = Annotated[str, Strict(), AfterValidator(_quarter)]
+SourceUrl = Annotated[str, Strict(), StringConstraints(max_length=2000), AfterValidator(_source_url)]
 CloudUrl = Annotated[str, Strict(), AfterValidator(_cloud_url)]
 CallbackUrl = Annotated[str, Strict(), AfterValidator(_callback_url)]

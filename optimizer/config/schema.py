@@ -90,8 +90,8 @@ class Schema:
 
 
 def fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """Yield the fields of a model that are keys of the file."""
-    return ((name, field) for name, field in model.model_fields.items() if not field.exclude)
+    """Yield the fields of a model that are keys of the file; a key that is a word of Python has an alias."""
+    return ((field.alias or name, field) for name, field in model.model_fields.items() if not field.exclude)
 
 
 def is_list(field: FieldInfo) -> bool:

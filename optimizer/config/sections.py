@@ -187,13 +187,6 @@ class Charger(Section):
         )
 
 
-class Prices(Section):
-    """What a kilowatt hour costs and earns."""
-
-    import_eur_per_kwh: Real = Field(0.30, ge=-1, le=5, description="Energy from the grid, EUR per kWh.")
-    feed_in_eur_per_kwh: Real = Field(0.08, ge=-1, le=5, description="Energy sold to the grid, EUR per kWh.")
-
-
 class Dwell(Section):
     """How long a mode stands at least before a move that draws more may follow."""
 
@@ -233,9 +226,10 @@ class Control(Section):
         le=900,
         description="How long FAST or ECO may stand without fresh data, seconds; at most stale_s.",
     )
-    green_commissioned: Flag = Field(
-        False,
-        description="You have seen GREEN follow the sun here. The resting mode then is GREEN, else STOP.",
+    green_commissioned: Flag | None = Field(
+        None,
+        description="You have seen GREEN follow the sun here. The resting mode then is GREEN, else STOP; "
+        "without it `sunmode check --commission` decides.",
     )
     stop_mode: Literal["resting", "keep"] = Field(
         "resting",

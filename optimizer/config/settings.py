@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field, model_validator
@@ -16,8 +16,10 @@ from optimizer.config.goals import next_goal
 from optimizer.config.kinds import VIRTUAL, Complaint, refuse
 from optimizer.config.secret_files import others_may_read, read_secret
 from optimizer.config.strategies import StrategyChoice
+from optimizer.config.tariff import Prices
 from optimizer.domain import ChargerSpec, Goal, Strategy, Tariff
 from optimizer.errors import ConfigError
+from optimizer.tariffs.market import Plan
 
 WHERE_TOKENS_GO = (
     "SUNMODE_SOLAX__TOKEN in the environment, solax.token_file, or the credential file solax__token"
@@ -27,6 +29,10 @@ VIRTUAL_INVERTER = "VIRTUALINV"
 
 _FILES = (
     ("solax", "token_file"),
+    ("tariff", "source", "file"),
+    ("tariff", "source", "token_file"),
+    ("tariff", "feed_in", "source", "file"),
+    ("tariff", "feed_in", "source", "token_file"),
     ("store", "path"),
     ("store", "backup"),
     ("virtual", "house"),
@@ -55,7 +61,7 @@ class Settings(BaseSettings):
         max_length=100,
         description="The chargers.",
     )
-    tariff: sections.Prices = Field(default_factory=sections.Prices, description="Prices.")
+    tariff: Prices = Field(default_factory=Prices, description="Prices.")
     strategy: StrategyChoice = Field(default_factory=StrategyChoice, description="The strategy.")
     control: sections.Control = Field(default_factory=sections.Control, description="The cycle.")
     budget: sections.Budget = Field(default_factory=sections.Budget, description="The call budget.")
@@ -152,8 +158,12 @@ class Settings(BaseSettings):
         )
 
     def flat_tariff(self) -> Tariff:
-        """Return the prices, the same at all times."""
+        """Return the prices that stand where no others are known, the same at all times."""
         return Tariff(self.tariff.import_eur_per_kwh, self.tariff.feed_in_eur_per_kwh)
+
+    def price_plan(self) -> Plan:
+        """Return what is settled about prices: flat, by windows, by the market."""
+        return self.tariff.plan(self.zone)
 
     def goal_for(self, charger_name: str, now: datetime) -> Goal | None:
         """Return the charger's weekly goal that falls due first after `now` (aware), or None.
@@ -197,10 +207,20 @@ class Settings(BaseSettings):
 
     def anchored(self, directory: Path) -> Self:
         """Return the settings with relative file names taken from `directory`."""
-        moved: dict[str, Any] = {}
-        for table, key in _FILES:
-            section: BaseModel = moved.get(table, getattr(self, table))
-            file: Path | None = getattr(section, key)
-            if file is not None:
-                moved[table] = section.model_copy(update={key: directory / file})
-        return self.model_copy(update=moved)
+        moved: Self = self
+        for where in _FILES:
+            moved = _moved(moved, where, directory)
+        return moved
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _moved(model: _Model, where: tuple[str, ...], directory: Path) -> _Model:
+    """Return the model with the file name at `where` taken from `directory`, if there is one."""
+    key, *deeper = where
+    value = getattr(model, key)
+    if value is None:
+        return model
+    value = _moved(value, tuple(deeper), directory) if deeper else directory / value
+    return model.model_copy(update={key: value})

@@ -277,7 +277,7 @@ def _charger_row(slot: datetime, name: str, ev_kwh: float, solar_share: float, t
         ev_solar_kwh=solar_kwh,
         ev_grid_kwh=grid_kwh,
         cost_eur=grid_kwh * tariff.price_eur_per_kwh(slot),
-        feed_in_lost_eur=solar_kwh * tariff.feed_in_eur_per_kwh,
+        feed_in_lost_eur=solar_kwh * tariff.earned_eur_per_kwh(slot),
     )
 
 

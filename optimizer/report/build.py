@@ -39,7 +39,7 @@ class DayReport:
 
     def picture(self) -> DayPicture:
         """Return what there is to draw; the best strategy is run once more, for its trace."""
-        price = prices_of(self.log, self.site, self.log.day.slots)
+        price, _ = prices_of(self.log, self.site, self.log.day.slots)
         return DayPicture(self.title, self.log, price, self._best())
 
     def document(self) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from optimizer.config.sections import WeeklyGoal
 from optimizer.domain import Tariff
 from optimizer.errors import InputError, StrategyFailed
 from optimizer.report.day import DayLog
+from optimizer.report.prices import day_prices, read_in_force
 
 UNMET_EUR_PER_KWH = 0.60
 """What energy that a car missed counts, as in every backtest."""
@@ -90,6 +91,7 @@ def case_of(log: DayLog, site: Site) -> DayCase:
     )
     slots = -(-len(house.pv_w) // SLOT_MIN)
     soc = site.home.battery_soc if log.battery_soc is None else log.battery_soc
+    price, feed_in = prices_of(log, site, slots)
     case = Case(
         house=str(site.path),
         start=house.start,
@@ -98,18 +100,19 @@ def case_of(log: DayLog, site: Site) -> DayCase:
         known=house.known,
         visits=_visits(log, len(house.pv_w)),
         goals=_goals(log, site, house),
-        price_eur_per_kwh=prices_of(log, site, slots),
-        feed_in_eur_per_kwh=np.full(slots, site.tariff.feed_in_eur_per_kwh),
+        price_eur_per_kwh=price,
+        feed_in_eur_per_kwh=feed_in,
         home=replace(site.home, battery_soc=soc),
         unmet_eur_per_kwh=UNMET_EUR_PER_KWH,
     )
     return DayCase(case, tail_min)
 
 
-def prices_of(log: DayLog, site: Site, slots: int) -> Floats:
-    """Return the import price of each quarter hour from the day's beginning on."""
-    starts = (log.day.start + number * SLOT_MIN * _MINUTE for number in range(slots))
-    return np.array([site.tariff.price_eur_per_kwh(start) for start in starts])
+def prices_of(log: DayLog, site: Site, slots: int) -> tuple[Floats, Floats]:
+    """Return what a kWh cost and earned in each quarter hour from the day's beginning on."""
+    starts = [log.day.start + number * SLOT_MIN * _MINUTE for number in range(slots)]
+    entries = read_in_force(site.path, starts[0], starts[-1] + SLOT_MIN * _MINUTE)
+    return day_prices(entries, site.tariff, starts)
 
 
 def replay(

@@ -153,10 +153,10 @@ def _measure(day: DayCase, done: Sequence[Replayed]) -> _Measure:
 def _actual(log: DayLog, site: Site, measure: _Measure | None) -> ScoreRow:
     """Return what the accounts say, at the same prices, over the time that is known."""
     known, accounts = log.known_slots, log.accounts
-    price = prices_of(log, site, log.day.slots)
+    price, feed_in = prices_of(log, site, log.day.slots)
     import_kwh, export_kwh = accounts.import_kwh[known], accounts.export_kwh[known]
     unmet_kwh = sum(stay.missed_kwh for stay in log.stays)
-    house_eur = float(np.sum(import_kwh * price[known]) - export_kwh.sum() * site.tariff.feed_in_eur_per_kwh)
+    house_eur = float(np.sum(import_kwh * price[known]) - np.sum(export_kwh * feed_in[known]))
     totals = Totals(
         cost_eur=house_eur + unmet_kwh * UNMET_EUR_PER_KWH,
         ev_kwh=float(accounts.ev_kwh[known].sum()),

@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 
 from optimizer.clock import Clock
 
@@ -24,7 +26,7 @@ class Job:
     """`run` at every fire time of `trigger` (UTC), given up after `timeout_s` real seconds."""
 
     name: str
-    trigger: CronTrigger
+    trigger: BaseTrigger
     run: Callable[[], Awaitable[None]]
     timeout_s: float = 60.0
 
@@ -51,6 +53,11 @@ class Calendar(Protocol):
 def cron(**fields: Any) -> CronTrigger:
     """Build a cron trigger in UTC."""
     return CronTrigger(timezone=UTC, **fields)
+
+
+def once(at: datetime) -> DateTrigger:
+    """Build a trigger for one instant."""
+    return DateTrigger(at, UTC)
 
 
 async def _run(job: Job, on_failure: OnFailure) -> None:

@@ -118,7 +118,7 @@ class Decider:
             elapsed_s=0.0 if view.proposed_at_s is None else now_s - view.proposed_at_s,
             # A full car shows it only while it may charge: its goal would be at risk again in STOP.
             goal=None if view.had_enough else self._rules.goal_for(view.spec.name, now),
-            tariff=self._rules.tariff,
+            tariff=self._rules.tariff_at(now),
             memory=view.memory,
         )
 

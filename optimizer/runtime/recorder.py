@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from optimizer.control.energy import ChargerSample, EnergyMeter, EnergyRow, SitePowers, advance
-from optimizer.domain import SiteReading
+from optimizer.domain import SiteReading, Tariff
 from optimizer.runtime.decider import Deliberation
-from optimizer.runtime.replay import inputs_of
+from optimizer.runtime.replay import Contexts, inputs_of
 from optimizer.runtime.rules import Rules
 from optimizer.runtime.world import ChargerView, Noticed, World
 from optimizer.store.accounts import Accounts
 from optimizer.store.log import Store
 from optimizer.store.recovery import Recovered
+from optimizer.tariffs.market import in_force
 
 _DRAIN_S = 300.0
 
@@ -22,7 +24,7 @@ _DRAIN_S = 300.0
 class Recorder:
     """Keeps the energy meter and the open sessions, and hands everything to the store.
 
-    `contexts` holds per charger what seldom changes and belongs to each decision.
+    `contexts` knows what seldom changes and belongs to each decision.
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class Recorder:
         store: Store,
         world: World,
         rules: Rules,
-        contexts: Mapping[str, Mapping[str, object]],
+        contexts: Contexts,
         now: datetime,
         on_clock_step: Callable[[], None] = lambda: None,
     ) -> None:
@@ -43,6 +45,7 @@ class Recorder:
         self._fresh_cars: dict[str, ChargerSample] = {}
         self._sessions: dict[str, EnergyRow] = {}
         self._drained_s: float | None = None
+        self._tariff: Tariff | None = None
 
     def take_over(self, past: Recovered) -> None:
         """Go on with the last run's accounts and open sessions, exactly from where they were written."""
@@ -94,7 +97,8 @@ class Recorder:
     def cycle(self, now: datetime, now_s: float, decided: Sequence[Deliberation]) -> None:
         """Note the decisions and account for the time up to what is new; without news the powers hold on."""
         for one in decided:
-            self._store.decision(one.decision, inputs_of(one), self._contexts[one.decision.charger])
+            self._store.decision(one.decision, inputs_of(one), self._contexts.of(one.situation))
+        self._note_prices(now)
         if self._drained_s is None or now_s >= self._drained_s + _DRAIN_S:
             self._drained_s = now_s
             self.drain(now)
@@ -102,6 +106,13 @@ class Recorder:
             rows = self._advanced(now)
             if rows:
                 self._write(rows)
+
+    def _note_prices(self, now: datetime) -> None:
+        """Write what a kWh costs from now on, where that is not what was written last."""
+        tariff = self._rules.tariff_at(now)
+        if tariff != self._tariff:
+            self._tariff = tariff
+            self._store.prices.in_force(in_force(tariff, now, ZoneInfo(tariff.zone)))
 
     def drain(self, now: datetime) -> None:
         """Write all energy known so far; the store adds up what belongs to one quarter hour."""
@@ -121,7 +132,7 @@ class Recorder:
     def _advanced(self, now: datetime) -> tuple[EnergyRow, ...]:
         """Account for the time up to `now` and return the rows that are ready."""
         cars, self._fresh_cars = self._fresh_cars, {}
-        self._meter, rows = advance(self._meter, now, self._rules.tariff, self._powers(), cars)
+        self._meter, rows = advance(self._meter, now, self._rules.tariff_at(now), self._powers(), cars)
         return rows
 
     def _write(self, ready: tuple[EnergyRow, ...]) -> None:

@@ -14,7 +14,6 @@ from optimizer.domain import (
     ChargerStatus,
     Goal,
     Mode,
-    PriceStep,
     SiteReading,
     Situation,
     Strategy,
@@ -22,6 +21,7 @@ from optimizer.domain import (
 )
 from optimizer.runtime.decider import Deliberation
 from optimizer.runtime.rules import Rules
+from optimizer.runtime.written import tariff_from_json, tariff_to_json
 
 Json = Mapping[str, Any]
 
@@ -39,12 +39,26 @@ _GUARDED = (
 )
 
 
-def context_of(spec: ChargerSpec, rules: Rules, strategy: Strategy) -> dict[str, object]:
-    """Return what seldom changes: the charger, the tariff, the policy, and whose proposal it was."""
+class Contexts:
+    """What seldom changes, by charger; equal for all decisions until the tariff is another one."""
+
+    def __init__(self, rules: Rules, strategy: Strategy) -> None:
+        self._settled = {spec.name: _settled(spec, rules, strategy) for spec in rules.chargers}
+        self._tariff: Tariff | None = None
+        self._of: dict[str, Json] = {}
+
+    def of(self, situation: Situation) -> Json:
+        """Return the charger, the tariff, the policy, and whose proposal it is."""
+        if situation.tariff is not self._tariff:
+            self._tariff, written = situation.tariff, tariff_to_json(situation.tariff)
+            self._of = {name: {**settled, "tariff": written} for name, settled in self._settled.items()}
+        return self._of[situation.charger.name]
+
+
+def _settled(spec: ChargerSpec, rules: Rules, strategy: Strategy) -> Json:
     params = getattr(strategy, "params", None)
     return {
         "charger": asdict(spec),
-        "tariff": _tariff(rules.tariff),
         "guard": {**asdict(rules.guard), "dwell_s": {m.name: s for m, s in rules.guard.dwell_s.items()}},
         "strategy": strategy.name,
         "params": {} if params is None else _plain(asdict(params)),
@@ -91,7 +105,7 @@ def situation_from(inputs: Json, context: Json) -> Situation:
         mode=None if inputs["mode"] is None else Mode(inputs["mode"]),
         site=None if site is None else SiteReading(datetime.fromisoformat(site[0]), *site[1:]),
         goal=None if goal is None else Goal(datetime.fromisoformat(goal[0]), goal[1]),
-        tariff=_tariff_from(context["tariff"]),
+        tariff=tariff_from_json(context["tariff"]),
         memory=tuple(inputs["memory"]),
         **{name: inputs[name] for name in _SITUATION},
     )
@@ -113,16 +127,6 @@ def policy_from(context: Json) -> GuardPolicy:
     policy = dict(context["guard"])
     policy["dwell_s"] = {Mode[name]: seconds for name, seconds in policy["dwell_s"].items()}
     return GuardPolicy(**policy)
-
-
-def _tariff(tariff: Tariff) -> list[object]:
-    steps = [[step.start_including.isoformat(), step.eur_per_kwh] for step in tariff.steps]
-    return [tariff.import_eur_per_kwh, tariff.feed_in_eur_per_kwh, steps]
-
-
-def _tariff_from(written: list[Any]) -> Tariff:
-    steps = tuple(PriceStep(datetime.fromisoformat(at), price) for at, price in written[2])
-    return Tariff(written[0], written[1], steps)
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:

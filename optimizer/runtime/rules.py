@@ -33,7 +33,7 @@ class Rules:
     """
 
     chargers: tuple[ChargerSpec, ...]
-    tariff: Tariff
+    tariff_at: Callable[[datetime], Tariff]
     guard: GuardPolicy = field(default_factory=GuardPolicy)
     poll: PollPolicy = field(default_factory=PollPolicy)
     battery: HomeBattery | None = None

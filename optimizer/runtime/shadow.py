@@ -13,7 +13,7 @@ house as it would be then: the car's power and energy are what the strategy in u
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -22,7 +22,7 @@ import structlog
 from optimizer.control.guards import GuardInputs
 from optimizer.domain import Mode, Situation, Strategy
 from optimizer.runtime.decider import Deliberation, proposed, ruled, serves_goals
-from optimizer.runtime.replay import context_of, inputs_of
+from optimizer.runtime.replay import Contexts, inputs_of
 from optimizer.runtime.rules import Rules
 from optimizer.store.log import Store
 from optimizer.store.shadows import PastShadow
@@ -91,9 +91,7 @@ class Shadow:
         self._rules = rules
         self._store = store
         self._courses = {spec.name: _Course() for spec in rules.chargers}
-        self._contexts: Mapping[str, Mapping[str, object]] = {
-            spec.name: context_of(spec, rules, strategy) for spec in rules.chargers
-        }
+        self._contexts = Contexts(rules, strategy)
         self._faults: set[tuple[str, str]] = set()
 
     def take_over(self, past: Iterable[PastShadow], now: datetime, now_s: float) -> None:
@@ -123,7 +121,7 @@ class Shadow:
             self._strategy.name,
             one.decision,
             inputs_of(one),
-            self._contexts[name],
+            self._contexts.of(situation),
             connected=situation.connected,
         )
 

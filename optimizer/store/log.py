@@ -39,6 +39,7 @@ from optimizer.store.instants import to_text
 from optimizer.store.ledger import Instant, Ledger, hold_after_loss
 from optimizer.store.logfile import FileOptions, LogFile, Mishap
 from optimizer.store.overrides import Override, read_overrides, write_override
+from optimizer.store.prices import PriceLog
 from optimizer.store.recovery import Recovered, recover, write_stamp_seen
 from optimizer.store.shadows import ShadowLog
 from optimizer.store.sqlite import StoreUnavailable, connect_reader
@@ -80,6 +81,7 @@ class Store:
         self.path = path
         self.ledger = ledger
         self.shadows = ShadowLog(journal)
+        self.prices = PriceLog(journal)
         self._clock = clock
         self._journal = journal
         self._last = _Last()
@@ -158,8 +160,7 @@ class Store:
     ) -> None:
         """Log a decision if it is another one, or now and then, with all that is needed to replay it.
 
-        `inputs` is what changes from cycle to cycle, `context` what seldom does (charger, tariff,
-        parameters): equal contexts share one row.  Neither may be changed afterwards.
+        `inputs` is what changes each cycle, `context` what seldom does: equal contexts share one row.
         """
         kept = DecisionMark.of(decision)
         connected = self._last.connected.get(decision.charger, False)
@@ -320,9 +321,8 @@ class Store:
         deleted = 0
         ends = [(table, column, before) for table, column in _PRUNED]
         for table, column, end in [*ends, ("call", "reserved_at", calls_before or before)]:
-            while count := await self._journal.call(
-                partial(_prune_step, table=table, column=column, end=end)
-            ):
+            step = partial(_prune_step, table=table, column=column, end=end)
+            while count := await self._journal.call(step):
                 deleted += count
         await self._journal.call(_drop_unused)
         return deleted

@@ -39,6 +39,7 @@ TABLES = (
     "call",
     "forecast",
     "energy",
+    "price",
     "session",
     "score",
     "event",
@@ -208,7 +209,7 @@ def export_parquet(path: Path, out_dir: Path) -> list[Path]:
         with reading(path) as conn:
             conn.execute("BEGIN")  # one moment for all tables
             files = []
-            for table in filter(partial(_has_table, conn), TABLES):
+            for table in filter(partial(has_table, conn), TABLES):
                 files.append(out_dir / f"{table}.parquet")
                 _frame(conn, table, ()).to_parquet(files[-1], index=False)
             return files
@@ -280,7 +281,7 @@ def day_energy(path: Path, start_including: datetime, end_excluding: datetime) -
 
 
 def _shadows_at(conn: sqlite3.Connection, at: datetime) -> dict[str, LoggedDecision]:
-    if not _has_table(conn, "shadow_decision"):
+    if not has_table(conn, "shadow_decision"):
         return {}
     started = "SELECT max(at) FROM event WHERE kind = 'start' AND at <= ?"
     start = optional_instant(conn.execute(started, (to_text(at),)).fetchone()[0])
@@ -289,7 +290,7 @@ def _shadows_at(conn: sqlite3.Connection, at: datetime) -> dict[str, LoggedDecis
     return {name: shadow for name, shadow in found.items() if shadow.at >= since}
 
 
-def _has_table(conn: sqlite3.Connection, table: str) -> bool:
+def has_table(conn: sqlite3.Connection, table: str) -> bool:
     """Tell whether the log has a table: no service has brought an older one up to date yet."""
     query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
     return conn.execute(query, (table,)).fetchone() is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from optimizer.domain import ChargerReading, ChargerStatus, Mode, SiteReading
@@ -14,6 +14,7 @@ from optimizer.store.commands import OPEN_LIST, CommandState, mark
 from optimizer.store.instants import from_text, optional_instant, to_text
 from optimizer.store.ledger import Instant
 from optimizer.store.overrides import Override, read_overrides
+from optimizer.store.prices import Remembered, read_memories
 from optimizer.store.shadows import PastShadow, past_shadows
 
 _KEPT = timedelta(hours=24)
@@ -55,6 +56,7 @@ class Recovered:
     restart; `stamp_proven` tells whether it followed another within `watched_s`, so that it was new then.
     `commands` and `shadows` are those of the last 24 h, oldest first, `overrides` the newest first.
     `accounts` tells what of the cars' energy is in the log, None where nothing was ever told.
+    `prices` is what each source of prices said last.
     """
 
     interrupted: tuple[PastCommand, ...]
@@ -67,6 +69,7 @@ class Recovered:
     sessions: Mapping[str, OpenSession]
     accounts: Accounts | None
     shadows: tuple[PastShadow, ...] = ()
+    prices: Mapping[str, Remembered] = field(default_factory=dict)
 
 
 NOTHING = Recovered(
@@ -98,6 +101,7 @@ def recover(conn: sqlite3.Connection, now: Instant, watched_s: float = 420.0) ->
         sessions=open_sessions(conn),
         accounts=read_accounts(conn),
         shadows=past_shadows(conn, now.at - _KEPT),
+        prices=read_memories(conn),
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x53554E4D
 """`SUNM`, in the file's header: tells our file from any other SQLite database."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """How many migrations there are; kept in `PRAGMA user_version`."""
 
 _READINGS = (
@@ -183,6 +183,15 @@ _SHADOW = (
 )
 
 
+_PRICES = (
+    """CREATE TABLE price (
+        slot TEXT PRIMARY KEY,        -- from this quarter hour on, until the next row
+        import_eur_per_kwh REAL NOT NULL, feed_in_eur_per_kwh REAL NOT NULL,
+        known INTEGER NOT NULL        -- 0: a guess stood in
+    ) STRICT, WITHOUT ROWID""",
+)
+
+
 def migrations() -> Migrations:
     """Return all steps from an empty file to today's tables, in order."""
     steps: Migrations = sqlite_utils_without_pandas().Migrations("sunmode")
@@ -196,6 +205,11 @@ def migrations() -> Migrations:
     @steps()
     def m002_shadow_decisions(db: Database) -> None:
         for statement in _SHADOW:
+            db.execute(statement)
+
+    @steps()
+    def m003_prices(db: Database) -> None:
+        for statement in _PRICES:
             db.execute(statement)
 
     return steps

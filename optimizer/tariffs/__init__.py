@@ -1,0 +1,1 @@
+"""What energy costs: slots of a quarter hour, answers of price services, windows, when to ask.  Pure."""
