@@ -65,7 +65,8 @@ Kernel = Callable[[Sensed, Ahead, Any, Any], Answer]
 class Compilable(Protocol):
     """A strategy whose policy is a kernel: a module's function in the subset of Python that Numba compiles.
 
-    Its setting is a named tuple of numbers, its memory a tuple of floats of fixed length.
+    Its setting is a named tuple of numbers and, where it needs room to work in, of lists of numbers, which
+    are arrays for a compiled kernel; its memory a tuple of floats of fixed length.
     """
 
     kernel: Kernel

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from optimizer.backtest.assemble import CaseOptions, assemble, check_forecast
+from optimizer.backtest.assemble import CaseOptions, assemble
 from optimizer.backtest.case import Case, GoalSpan
 from optimizer.backtest.goals import GoalSource
 from optimizer.backtest.habit import REFERENCE, HabitLaw, expected
@@ -490,17 +490,54 @@ def test_factor_and_adder_are_finite(house: Path) -> None:
 # Forecast.
 
 
-def test_a_forecast_needs_its_columns(tmp_path: Path) -> None:
-    good = tmp_path / "forecast.csv"
-    good.write_text("issued,time,p10_w,p50_w,p90_w\n")
-    check_forecast(good)
-    pd.DataFrame(columns=["issued", "time", "p10_w", "p50_w", "p90_w"]).to_parquet(tmp_path / "f.parquet")
-    check_forecast(tmp_path / "f.parquet")
-    good.write_text("issued,time,p10_w,p90_w\n")
+FORECAST_HEADER = "issued,time,p10_w,p50_w,p90_w"
+
+
+def forecast_file(folder: Path, *rows: str, header: str = FORECAST_HEADER) -> Path:
+    path = folder / "forecast.csv"
+    path.write_text("\n".join((header, *rows)) + "\n")
+    return path
+
+
+def test_a_forecast_is_known_from_the_quarter_hour_after_it_was_issued(house: Path) -> None:
+    path = forecast_file(
+        house.parent,
+        "2026-06-01T06:00Z,2026-06-01T12:00Z,100,200,300",
+        "2026-06-01T06:00Z,2026-06-01T13:00Z,110,210,310",
+        "2026-06-01T09:10Z,2026-06-01T12:00Z,500,600,700",
+    )
+    case, _ = built(house, forecast=path)
+    pv = case.foresight.pv
+    assert pv is not None
+    noon = (datetime(2026, 6, 1, 12, tzinfo=UTC) - case.start) // timedelta(minutes=15)
+    assert pv.known_from.tolist() == [noon - 24, noon - 11]
+    assert pv.p50_w[0, noon - int(pv.first[0]) :][:8].tolist() == [200.0] * 4 + [210.0] * 4
+    assert pv.p90_w[1, noon - int(pv.first[1])] == 700.0
+    assert np.isnan(pv.p50_w[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (("2026-06-01T06:00Z,2026-06-01T12:00Z,300,200,100",), "must not descend"),
+        (("2026-06-01T06:00Z,2026-06-01T12:00Z,-1,200,300",), "p10_w is negative"),
+        (("2026-06-01T06:00Z,2026-06-01T12:00Z,1,2,3e6",), "p90_w is above 1e+06 W"),
+        (("2026-06-01T06:00Z,2026-06-01T12:07Z,1,2,3",), "full quarter hour"),
+        (("2026-06-01T06:00Z,2026-06-01T12:00Z,1,2,3",) * 2, "two rows for one time"),
+        (("2036-06-01T06:00Z,2036-06-01T12:00Z,1,2,3",), "after the house's data end"),
+        (("2026-06-01T06:00,2026-06-01T12:00Z,1,2,3",), "line 2"),
+    ],
+)
+def test_a_bad_forecast_is_refused_with_its_line(house: Path, rows: tuple[str, ...], told: str) -> None:
+    with refused(told, "forecast.csv"):
+        built(house, forecast=forecast_file(house.parent, *rows))
+
+
+def test_a_forecast_needs_its_columns(house: Path) -> None:
     with refused("no column 'p50_w'", "forecast.csv"):
-        check_forecast(good)
+        built(house, forecast=forecast_file(house.parent, header="issued,time,p10_w,p90_w"))
     with refused("no such file"):
-        check_forecast(tmp_path / "none.csv")
+        built(house, forecast=house.parent / "none.csv")
 
 
 # Goals.

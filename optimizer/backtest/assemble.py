@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from optimizer.backtest.case import SLOT_MIN, Case, GoalSpan, Home, Visit
+from optimizer.ahead import NO_HABITS
+from optimizer.backtest.case import SLOT_MIN, Case, Foresight, GoalSpan, Home, Visit
+from optimizer.backtest.forecast_file import read_forecast
+from optimizer.backtest.foresight import published
 from optimizer.backtest.goals import GoalSource, announced_goals, habit_goals, weekly_goals
 from optimizer.backtest.habit import REFERENCE, HabitLaw
 from optimizer.backtest.house_file import HouseColumns, HouseData, read_house
 from optimizer.backtest.own_log import read_own_house, read_own_sessions
 from optimizer.backtest.price_file import Prices, feed_in_prices, import_prices
-from optimizer.backtest.table_file import is_sqlite, require_columns
+from optimizer.backtest.table_file import is_sqlite
 from optimizer.backtest.visits import NumberedSession, one_at_a_time, read_numbered, visits_of
 from optimizer.config.sections import WeeklyGoal
 from optimizer.errors import InputError
-
-FORECAST_COLUMNS = ("issued", "time", "p10_w", "p50_w", "p90_w")
+from optimizer.forecast.habit import habits_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class CaseOptions:
     since: datetime | None = None
     until: datetime | None = None
     habit: HabitLaw = REFERENCE
+    forecast: Path | None = None
 
 
 def assemble(options: CaseOptions) -> tuple[Case, tuple[str, ...]]:
@@ -70,18 +73,10 @@ def assemble(options: CaseOptions) -> tuple[Case, tuple[str, ...]]:
         price_eur_per_kwh=prices,
         feed_in_eur_per_kwh=feed_in_prices(options.prices, slots),
         home=options.home,
+        foresight=_foresight(options, visits, kept, house, slots),
+        zone=options.zone,
     )
     return case, (*house.notes, *said, *overlaps, *left_out, *stood)
-
-
-def check_forecast(path: Path) -> None:
-    """Check that a file of forecasts is there and has its columns.
-
-    Raises:
-        InputError: it has not.
-
-    """
-    require_columns(path, FORECAST_COLUMNS)
 
 
 def _house(options: CaseOptions, *, own_log: bool) -> HouseData:
@@ -96,6 +91,27 @@ def _sessions(options: CaseOptions, *, own_log: bool) -> tuple[tuple[NumberedSes
     if own_log:
         return read_own_sessions(options.house, options.user)
     raise InputError("no sessions: name a file with arrival, departure, energy_kwh by --sessions")
+
+
+def _foresight(
+    options: CaseOptions,
+    visits: Sequence[Visit],
+    sessions: Sequence[NumberedSession],
+    house: HouseData,
+    slots: int,
+) -> Foresight:
+    """Return the forecast that was given, what the cars are thought to do, and when prices are known."""
+    first = house.start - timedelta(minutes=house.start.minute % SLOT_MIN)
+    habits = NO_HABITS
+    if options.goals is GoalSource.HABIT:
+        arrivals = {one.number: one.session.arrival for one in sessions}
+        stays = [(s.session.arrival, s.session.departure, s.session.energy_kwh) for s in sessions]
+        habits = habits_table([arrivals[visit.number] for visit in visits], stays, options.zone)
+    return Foresight(
+        pv=None if options.forecast is None else read_forecast(options.forecast, first, slots),
+        habits=habits,
+        priced_until=None if options.prices.file is None else published(first, slots),
+    )
 
 
 def _goals(

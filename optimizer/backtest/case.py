@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from optimizer.plant.car import CarLimits
 from optimizer.plant.charger import ChargerTimes
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 SLOT_MIN = 15
 """Minutes in a slot of the tariff."""
@@ -64,6 +65,8 @@ class Home:
 class Foresight:
     """What may be known beforehand: forecasts with the time they were there, and what each car may do.
 
+    Forecasts that are None are made from the case's own past where they are asked for.
+
     Slots are counted as those of the prices.  From slot `n` on the prices before slot `priced_until[n]` are
     known (None: all).  `habits` has a row for each visit, or none.
     """
@@ -71,7 +74,7 @@ class Foresight:
     pv: Vintages | None = None
     load: Vintages | None = None
     habits: Habits = NO_HABITS
-    priced_until: NDArray[np.int64] | None = None
+    priced_until: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ class Case:
     `start` is aware UTC on a whole minute.  `pv_w`, `load_w` (without the car), both at least 0, and `known`
     have one value a minute; minutes that are not known are 0 W, hold no visit and are left out of traces.
     `visits` ascend and do not overlap.  Prices have one value for each quarter hour of the clock, the first
-    for the one that `start` lies in: minute `t` pays `price_eur_per_kwh[(t + slot_offset) // 15]`.
+    for the one that `start` lies in: minute `t` pays `price_eur_per_kwh[(t + slot_offset) // 15]`.  The
+    house's days are those of `zone`, if it is known.
     """
 
     house: str
@@ -96,7 +100,8 @@ class Case:
     home: Home = field(default_factory=Home)
     unmet_eur_per_kwh: float = 0.60
     foresight: Foresight = field(default_factory=Foresight)
-    tapes: dict[bool, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    zone: tzinfo | None = None
+    tapes: dict[tuple[bool, bool], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The case as the kernels read it, kept by `tape.tape_of`."""
 
     @property

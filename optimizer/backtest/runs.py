@@ -81,8 +81,9 @@ def run_strategy(
     control = control or Control()
     fast = compiled and isinstance(strategy, Compilable)
     rules = rules_of(control, case.home.charger, serves_goals=strategy.serves_goals)
-    kernel, setting, memory = _policy(strategy, case)
-    simulate, tape = _simulate(kernel, fast=fast), tape_of(case, as_arrays=fast)
+    kernel, setting, memory = _policy(strategy, case, fast=fast)
+    looks_ahead = getattr(strategy, "looks_ahead", False)
+    simulate, tape = _simulate(kernel, fast=fast), tape_of(case, as_arrays=fast, looks_ahead=looks_ahead)
     columns = _columns(case.minutes if trace else 0)
     changed = np.zeros(loop.DAY_MIN, np.int64) if fast else [0] * loop.DAY_MIN
     rest = (equipment(case.home), rules, setting, memory, case.home.battery_soc, changed, columns)
@@ -107,17 +108,30 @@ def equipment(home: Home) -> Equipment:
     )
 
 
-def _policy(strategy: Strategy, case: Case) -> tuple[Kernel, Any, tuple[float, ...]]:
+def _policy(strategy: Strategy, case: Case, *, fast: bool) -> tuple[Kernel, Any, tuple[float, ...]]:
     if isinstance(strategy, Compilable):
         setting = strategy.setting(case.home.charger)
+        setting = _with_arrays(setting) if fast else setting
         return strategy.kernel, setting, strategy.first_memory(Mode.STOP)
     return Asked(strategy, case), None, ()
+
+
+def _with_arrays(setting: Any) -> Any:
+    """Return a setting whose lists of numbers are arrays of its own."""
+    if isinstance(setting, list):
+        return np.array(setting, dtype=np.float64)
+    if isinstance(setting, tuple):
+        parts = [_with_arrays(part) for part in setting]
+        return type(setting)(*parts) if hasattr(setting, "_fields") else tuple(parts)
+    return setting
 
 
 _READY: set[Kernel] = set()
 """Kernels that were compiled in this process: that takes seconds, which are not the run's."""
 
-_APART = frozenset({"charger_moved", "_follows"})
+_APART = frozenset(
+    {"charger_moved", "_follows", "task_of", "step_back", "value_modes", "mode_eur", "outcome", "fill_row"}
+)
 """Seldom called: not compiled into the loop, which saves time; for the others a call is dear."""
 
 

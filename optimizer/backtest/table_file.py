@@ -56,25 +56,28 @@ def is_sqlite(path: Path) -> bool:
     return _magic(path) == _SQLITE
 
 
-def read_table(path: Path, names: Sequence[str], hint: str = "") -> Table:
+def read_table(path: Path, names: Sequence[str], hint: str = "", instants: Sequence[str] = ()) -> Table:
     """Read `time` and the numbers called `names` from CSV or Parquet.
 
-    `hint` is added where a column is missing.
+    `hint` is added where a column is missing.  `instants` are columns of times; their values are seconds
+    since the epoch.
 
     Raises:
         InputError: no such file, neither of the two formats, a missing column, or what is no time or number.
 
     """
     lines = _magic(path)[:4] != _PARQUET
-    wanted = (TIME, *names)
+    wanted = (TIME, *names, *instants)
     columns = (_csv_columns if lines else _parquet_columns)(path, wanted, hint)
     if not len(columns[0]):
         raise InputError(f"{path}: has no rows")
     time_s = _seconds(path, columns[0], lines=lines)
     values = {
         name: _numbers(path, name, column, lines=lines)
-        for name, column in zip(names, columns[1:], strict=True)
+        for name, column in zip(names, columns[1 : 1 + len(names)], strict=True)
     }
+    for name, column in zip(instants, columns[1 + len(names) :], strict=True):
+        values[name] = _seconds(path, column, lines=lines).astype(np.float64)
     return Table(path, lines, time_s, values)
 
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optimizer.ahead import Ahead, Outlook
+from optimizer.ahead import Ahead, Habits, Outlook
 from optimizer.backtest.case import SLOT_MIN, Case
+from optimizer.backtest.foresight import foreseen
 from optimizer.forecast.vintages import Vintages
 
 NEVER = 1 << 40
@@ -43,27 +44,52 @@ class Tape(NamedTuple):
     ahead: Ahead
 
 
-def tape_of(case: Case, *, as_arrays: bool) -> Tape:
-    """Return the case as columns, made once; a list is read several times faster by plain Python."""
-    if as_arrays not in case.tapes:
-        case.tapes[as_arrays] = _tape(case, as_arrays=as_arrays)
-    tape: Tape = case.tapes[as_arrays]
+def tape_of(case: Case, *, as_arrays: bool, looks_ahead: bool = False) -> Tape:
+    """Return the case as columns, made once; a list is read several times faster by plain Python.
+
+    For one that `looks_ahead` there are forecasts, and habits in place of the goals that were made from them.
+    """
+    key = (as_arrays, looks_ahead)
+    if key not in case.tapes:
+        case.tapes[key] = _foreseeing(case, as_arrays) if looks_ahead else _tape(case, as_arrays=as_arrays)
+    tape: Tape = case.tapes[key]
     return tape
 
 
+def _foreseeing(case: Case, as_arrays: bool) -> Tape:
+    """Return the columns with all that may be known beforehand."""
+    tape, foresight = tape_of(case, as_arrays=as_arrays), foreseen(case)
+    habits = foresight.habits
+    ahead = tape.ahead._replace(
+        pv=_outlook(foresight.pv, as_arrays=as_arrays),
+        load=_outlook(foresight.load, as_arrays=as_arrays),
+        habits=habits._replace(
+            stays=_column(habits.stays, float, as_arrays=as_arrays),
+            takes=_column(habits.takes, float, as_arrays=as_arrays),
+        ),
+    )
+    if not habits.stay_slots:
+        return tape._replace(ahead=ahead)
+    never, nothing = (_column([number], int, as_arrays=as_arrays) for number in (NEVER, NEVER))
+    none = _column([0.0], float, as_arrays=as_arrays)
+    return tape._replace(ahead=ahead, goal_start=never, goal_deadline=nothing, goal_kwh=none)
+
+
 def _ahead(case: Case, price: Any, feed_in: Any, *, as_arrays: bool) -> Ahead:
-    foresight, habits, slots = case.foresight, case.foresight.habits, len(case.price_eur_per_kwh)
-    until = np.full(slots, slots) if foresight.priced_until is None else foresight.priced_until
+    """Return the prices and when they are known; no forecast and no habit."""
+    slots, until = len(case.price_eur_per_kwh), case.foresight.priced_until
     return Ahead(
         round(case.start.timestamp()) // (SLOT_MIN * 60),
         price,
         feed_in,
-        _column(until, int, as_arrays=as_arrays),
-        _outlook(foresight.pv, as_arrays=as_arrays),
-        _outlook(foresight.load, as_arrays=as_arrays),
-        habits._replace(
-            stays=_column(habits.stays, float, as_arrays=as_arrays),
-            takes=_column(habits.takes, float, as_arrays=as_arrays),
+        _column(np.full(slots, slots) if until is None else until, int, as_arrays=as_arrays),
+        _outlook(None, as_arrays=as_arrays),
+        _outlook(None, as_arrays=as_arrays),
+        Habits(
+            0,
+            _column([], float, as_arrays=as_arrays),
+            0,
+            _column([], float, as_arrays=as_arrays),
         ),
     )
 

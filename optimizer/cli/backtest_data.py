@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from optimizer.backtest.assemble import CaseOptions, check_forecast
+from optimizer.backtest.assemble import CaseOptions
 from optimizer.backtest.goals import GoalSource
 from optimizer.backtest.house_file import MOST_SCALE, HouseColumns
 from optimizer.backtest.price_file import Prices
@@ -70,7 +70,7 @@ _OPTIONS = (
     click.option("--pv-column", default="pv_w", help="The column of the production; pv_w if not given."),
     click.option("--load-column", default="load_w", help="The column of the load; load_w if not given."),
     click.option(
-        "--forecast", type=FILE, help="CSV or Parquet with issued, time, p10_w, p50_w, p90_w; not used yet."
+        "--forecast", type=FILE, help="CSV or Parquet with issued, time, p10_w, p50_w, p90_w, in W."
     ),
     click.option(
         "--goals",
@@ -92,14 +92,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def case_options(house: Path, asked: CaseAsked, found: FromConfig) -> CaseOptions:
-    """Return what to build the case of one house from; what the command line says goes first.
-
-    Raises:
-        InputError: the file of forecasts is none.
-
-    """
-    if asked.forecast is not None:
-        check_forecast(asked.forecast)
+    """Return what to build the case of one house from; what the command line says goes first."""
     flat, feed_in = asked.price, asked.feed_in
     prices = Prices(
         file=asked.prices,
@@ -120,6 +113,7 @@ def case_options(house: Path, asked: CaseAsked, found: FromConfig) -> CaseOption
         home=found.home,
         since=_midnight(asked.since, found),
         until=_midnight(asked.until, found),
+        forecast=asked.forecast,
     )
 
 

@@ -1,0 +1,95 @@
+"""What each mode costs from this very moment on: by what is measured now, and by the plan after it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from optimizer.ahead import Ahead
+from optimizer.planning.expected import Task, leaves_within, price_at
+from optimizer.planning.lookahead import MODES, Model, Row, mix, plan, spread_w, surplus_at
+from optimizer.planning.outcome import outcome
+from optimizer.planning.sky import Sky, place_of, power_w, score_of
+from optimizer.sensed import SLOT_S, Sensed
+
+_SLOT_H = 0.25
+
+
+class Now(NamedTuple):
+    """The rest of the slot.
+
+    Mean and spread of the surplus, the share of a slot that is left, the chance that the car leaves in it,
+    the sky's level (a place between two), and what the car has taken.
+    """
+
+    mean_w: float
+    wide_w: float
+    left: float
+    leaves: float
+    sky: float
+    session_kwh: float
+
+
+def value_modes(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> None:
+    """Set `model.tables.eur` to what each mode costs if kept for the rest of the slot, without a change.
+
+    For that time the surplus is what was measured; and as the sun is now against the forecast, so the day may
+    go on.
+    """
+    plan(seen, ahead, task, model)
+    now, tables = now_of(seen, ahead, task, model), model.tables
+    number = int(ahead.origin + seen.slot - tables.span[0])
+    mix(tables.values[number + 1], model.weather.sky.moves, tables.mixed)
+    price, feed_in = price_at(ahead.price, task.known, seen.slot), ahead.feed_in[seen.slot]
+    for mode in range(MODES):
+        kw, eur_per_h = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
+        tables.eur[mode] = mode_eur(mode, kw, eur_per_h / kw if kw > 0.0 else 0.0, now, model)
+
+
+def now_of(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Now:
+    """Return what is known of the rest of the slot."""
+    place, into = place_of(ahead.pv, task.pv_row, seen.slot), seen.into_slot_s / SLOT_S
+    mean_w, wide_w = surplus_at(ahead, task, seen.slot, 0.0, model.weather)
+    if seen.known:
+        pv_w = 0.0 if math.isnan(seen.pv_w) else seen.pv_w
+        mean_w = seen.surplus_w
+        wide_w = spread_w(pv_w, max(pv_w, power_w(ahead.pv, place, 2.0)), model.weather)
+    left = max(0.0, min(1.0 - into, task.ends + task.ends_share - seen.slot - into))
+    leaves = 0.0
+    if task.habit >= 0:
+        since = max(0.0, seen.slot + into - task.came)
+        leaves = leaves_within(ahead, task.habit, since, since + left)
+    session_kwh = 0.0 if math.isnan(seen.session_kwh) else seen.session_kwh
+    sky = level_of(score_of(ahead.pv, place, seen.pv_w), model.weather.sky)
+    return Now(mean_w, wide_w, left, leaves, sky, session_kwh)
+
+
+def level_of(score: float, sky: Sky) -> float:
+    """Return the place of a score among the levels of the sky."""
+    levels = len(sky.scores)
+    if levels == 1:
+        return 0.0
+    reach = sky.scores[levels - 1]
+    return float(min(max(0.5 * (score / reach + 1.0), 0.0), 1.0) * (levels - 1))
+
+
+def mode_eur(mode: int, kw: float, eur_per_kwh: float, now: Now, model: Model) -> float:
+    """Return what a mode of this power costs for the rest of the slot, and what comes after."""
+    tables = model.tables
+    step_kwh = tables.span[2]
+    after = (now.session_kwh + kw * _SLOT_H * now.left) / step_kwh
+    taken_kwh = between(tables.taken, after) - between(tables.taken, now.session_kwh / step_kwh)
+    low = min(math.floor(now.sky), max(len(model.weather.sky.scores) - 2, 0))
+    later_eur = between(tables.mixed[mode][low], after)
+    if now.sky > low:
+        later_eur += (now.sky - low) * (between(tables.mixed[mode][low + 1], after) - later_eur)
+    leaving_eur = now.leaves * between(tables.leaving, after) if now.leaves > 0.0 else 0.0
+    return float(eur_per_kwh * taken_kwh + leaving_eur + (1.0 - now.leaves) * later_eur)
+
+
+def between(values: Row, place: float) -> float:
+    """Return the value at a place between two levels; beyond the last its value stands on."""
+    last = len(values) - 1
+    low = min(max(math.floor(place), 0), last - 1)
+    share = min(max(place - low, 0.0), 1.0)
+    return float(values[low] + (values[low + 1] - values[low]) * share)

@@ -1,0 +1,117 @@
+"""What is planned for: until when, how much, and what a car may do of which only chances are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from optimizer.ahead import TAKEN_STEP_KWH, Ahead
+from optimizer.planning.sky import vintage_at
+from optimizer.sensed import SLOT_S, Sensed
+
+MOST_SLOTS = 192
+"""A plan reaches two days ahead."""
+
+NOBODY = -1.0
+"""In place of the time that a car came, where no habit tells when it goes."""
+
+_DAY_SLOTS = 96
+_HARDLY = 0.005
+"""What is less likely is not planned for."""
+_OVERSTAYED = 0.05
+"""Chance to leave in a slot of a car that stays longer than habits tell."""
+
+
+class Task(NamedTuple):
+    """What is planned for, in slots of the columns.
+
+    `pv_row` and `load_row` are the vintages, before slot `known` prices are known.  The plan ends in slot
+    `ends`, of which `ends_share` is used.  `habit` is the row of the car that came at `came`, `NOBODY` where
+    a goal of `goal_kwh` since it came is served; more than `top_kwh` is not thought of.
+    """
+
+    pv_row: int
+    load_row: int
+    known: int
+    ends: int
+    ends_share: float
+    habit: int
+    came: float
+    goal_kwh: float
+    top_kwh: float
+
+
+def task_of(seen: Sensed, ahead: Ahead, spare_kwh: float) -> Task:
+    """Return what is planned for: a goal, a habit, or neither, and up to `spare_kwh` more than the goal."""
+    slot, now = seen.slot, seen.slot + seen.into_slot_s / SLOT_S
+    known = min(ahead.priced_until[slot], len(ahead.price))
+    pv_row, load_row = vintage_at(ahead.pv.known_from, slot), vintage_at(ahead.load.known_from, slot)
+    if seen.habit >= 0:
+        came, top_kwh = now - seen.stayed_s / SLOT_S, most_taken_kwh(ahead, seen.habit)
+        ends = last_slot(ahead, seen.habit, came, slot)
+        return Task(pv_row, load_row, known, ends, 0.0, seen.habit, came, 0.0, top_kwh)
+    if seen.left_s <= 0.0:
+        # To the end of tomorrow: the plan stands for a day, not for a slot.
+        midnight = (ahead.origin + slot) // _DAY_SLOTS * _DAY_SLOTS - ahead.origin
+        return Task(pv_row, load_row, known, midnight + MOST_SLOTS, 0.0, -1, NOBODY, 0.0, spare_kwh)
+    session_kwh = 0.0 if math.isnan(seen.session_kwh) else seen.session_kwh
+    goal_kwh = round(seen.need_kwh + session_kwh, 6)
+    leaves = min(round(now + seen.left_s / SLOT_S, 6), float(slot + MOST_SLOTS))
+    last = math.floor(leaves)
+    return Task(pv_row, load_row, known, last, leaves - last, -1, NOBODY, goal_kwh, goal_kwh + spare_kwh)
+
+
+def price_at(prices: Sequence[float], known: int, slot: int) -> float:
+    """Return a price; where it is not known yet, that of the same time a day before."""
+    while slot >= known:
+        slot -= _DAY_SLOTS
+    return prices[slot] if slot >= 0 else prices[max(known - 1, 0)]
+
+
+def most_taken_kwh(ahead: Ahead, row: int) -> float:
+    """Return what a car hardly takes more than."""
+    steps = ahead.habits.take_steps
+    last = steps - 1
+    while last > 1 and ahead.habits.takes[row * steps + last - 1] < _HARDLY:
+        last -= 1
+    return last * TAKEN_STEP_KWH
+
+
+def expected_kwh(ahead: Ahead, row: int, offered_kwh: float) -> float:
+    """Return how much of an offer a car is expected to take: the integral of the chance of more."""
+    steps = ahead.habits.take_steps
+    whole = min(math.floor(offered_kwh / TAKEN_STEP_KWH), steps - 1)
+    kwh = 0.0
+    for step in range(whole):
+        start, end = ahead.habits.takes[row * steps + step], ahead.habits.takes[row * steps + step + 1]
+        kwh += 0.5 * (start + end) * TAKEN_STEP_KWH
+    rest_kwh = offered_kwh - whole * TAKEN_STEP_KWH
+    return float(kwh + rest_kwh * ahead.habits.takes[row * steps + whole])
+
+
+def still_there(ahead: Ahead, row: int, since_came: float) -> float:
+    """Return the chance that a car is still there so many slots after it came."""
+    slots = ahead.habits.stay_slots
+    before = max(0, math.floor(since_came))
+    if before >= slots:
+        last = ahead.habits.stays[(row + 1) * slots - 1]
+        return float(last * (1.0 - _OVERSTAYED) ** (since_came - slots))
+    early = 1.0 if before == 0 else ahead.habits.stays[row * slots + before - 1]
+    late = ahead.habits.stays[row * slots + before]
+    return early + (late - early) * max(0.0, since_came - before)
+
+
+def leaves_within(ahead: Ahead, row: int, since_came: float, until: float) -> float:
+    """Return the chance that a car that is there leaves between two times, in slots after it came."""
+    before = still_there(ahead, row, since_came)
+    return 1.0 - still_there(ahead, row, until) / before if before > 0.0 else 1.0
+
+
+def last_slot(ahead: Ahead, row: int, came: float, slot: int) -> int:
+    """Return the slot by which a car that is there in a slot has left as good as certainly."""
+    here = still_there(ahead, row, slot - came)
+    last = slot + 1
+    while last < slot + MOST_SLOTS and still_there(ahead, row, last - came) > _HARDLY * here:
+        last += 1
+    return last

@@ -1,0 +1,263 @@
+"""The closed-loop programme: what each mode is worth from here on, over all that sun and car may do.
+
+Backward over quarter hours by stochastic dynamic programming.  A state is the energy that the car has taken,
+the mode it is in, and how good the weather is compared with the forecast (see `sky`).  Values are costs in
+euros, weighted by the chance that the car still takes more: so one recursion serves a goal that was told, and
+a habit of which only chances are known.  With `C` the energy that is expected to be taken out of what is
+offered, `T` the cost of leaving now, `h` the chance to leave in a slot, and a mode that gives `g` at `u`
+EUR/kWh,
+
+    V(x) = min over modes of u (C(x + g) - C(x)) + (1 - h) E[V'(x + g)] + h T(x + g) + price of a change.
+
+Between levels of energy values are interpolated.  A plan depends on forecasts, prices, and goal or habit, not
+on what is measured: it is made anew only when one of them changes, and what is measured chooses the mode by
+it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from optimizer.ahead import Ahead
+from optimizer.planning.expected import (
+    MOST_SLOTS,
+    Task,
+    expected_kwh,
+    leaves_within,
+    price_at,
+)
+from optimizer.planning.outcome import Drive, outcome
+from optimizer.planning.sky import Sky, place_of, power_w
+from optimizer.sensed import Sensed
+
+MODES = 4
+
+_SLOT_H = 0.25
+_KEY = 8
+_NEVER = -1e18
+_UNLIKELY = 1e-4
+"""A change of the sky that is less likely is not followed."""
+
+Row = Any
+"""Numbers to read and to set: an array or a list."""
+
+Key = tuple[float, float, float, float, float, float, float, float]
+
+
+class Costs(NamedTuple):
+    """Prices that no tariff tells: of energy that is missed, of energy beyond the goal, of a change of modes.
+
+    `spare_share` is where between feed-in and import price a kWh beyond the goal is worth, up to `spare_kwh`.
+    """
+
+    unmet_eur_per_kwh: float
+    spare_share: float
+    spare_kwh: float
+    switch_eur: float
+
+
+class Weather(NamedTuple):
+    """The sky's levels, and how much the surplus comes and goes within a slot.
+
+    Between no sun and all of it that is `cloud_share` of the sun's power; the house adds `load_spread_w`.
+    `base_load_w` stands in where no load is forecast.
+    """
+
+    sky: Sky
+    cloud_share: float
+    load_spread_w: float
+    base_load_w: float
+
+
+class Tables(NamedTuple):
+    """Room for one plan, made once.
+
+    `key` tells what the plan was made from; `span` is its first slot since 1970, how many it covers, and the
+    distance of the levels of energy, kWh.  `values` are by slot, mode, level of the sky and level of energy,
+    `mixed` what is expected of them a slot later; `taken` and `leaving` are `C` and `T`; `rows` and `eur` are
+    by mode.
+    """
+
+    key: Row
+    span: Row
+    values: Any
+    mixed: Any
+    rows: Any
+    taken: Row
+    leaving: Row
+    eur: Row
+
+
+class Model(NamedTuple):
+    """All that never changes, and the room to work in."""
+
+    costs: Costs
+    drive: Drive
+    weather: Weather
+    tables: Tables
+
+
+def tables_of(sky_levels: int, energy_levels: int) -> Tables:
+    """Return empty tables, as lists."""
+    return Tables(
+        key=[_NEVER] * _KEY,
+        span=[0.0] * 3,
+        values=np.zeros((MOST_SLOTS + 1, MODES, sky_levels, energy_levels)).tolist(),
+        mixed=np.zeros((MODES, sky_levels, energy_levels)).tolist(),
+        rows=np.zeros((MODES, energy_levels)).tolist(),
+        taken=[0.0] * energy_levels,
+        leaving=[0.0] * energy_levels,
+        eur=[0.0] * MODES,
+    )
+
+
+def plan(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> None:
+    """Fill the tables for a task from the present slot on, unless they hold its plan already."""
+    tables, key = model.tables, key_of(ahead, task, seen.power_w)
+    if is_planned(ahead.origin + seen.slot, key, tables):
+        return
+    fill_energy(ahead, task, model)
+    slots = min(task.ends - seen.slot + (1 if task.ends_share > 0.0 else 0), MOST_SLOTS)
+    for mode in range(MODES):
+        for level in range(len(model.weather.sky.scores)):
+            end = tables.values[slots][mode][level]
+            for place in range(len(end)):
+                end[place] = tables.leaving[place]
+    for number in range(slots - 1, -1, -1):
+        step_back(number, seen.slot + number, ahead, task, model)
+    tables.span[0], tables.span[1] = ahead.origin + seen.slot, slots
+    for place in range(_KEY):
+        tables.key[place] = key[place]
+
+
+def is_planned(slot: int, key: Key, tables: Tables) -> bool:
+    """Tell whether the tables hold a plan made from the same that covers a slot (since 1970)."""
+    number = slot - tables.span[0]
+    if number < 0 or number >= tables.span[1]:
+        return False
+    for place in range(_KEY):  # noqa: SIM110 - a generator is not compiled
+        if tables.key[place] != key[place]:
+            return False
+    return True
+
+
+def key_of(ahead: Ahead, task: Task, power_w: float) -> Key:
+    """Return what a plan follows from, apart from what never changes."""
+    origin = float(ahead.origin)
+    pv = _NEVER if task.pv_row < 0 else origin + ahead.pv.known_from[task.pv_row]
+    load = _NEVER if task.load_row < 0 else origin + ahead.load.known_from[task.load_row]
+    when = task.ends + task.ends_share if task.habit < 0 else round(task.came, 3)
+    known = origin + task.known
+    return pv, load, known, origin + when, task.goal_kwh, task.top_kwh, float(task.habit), power_w
+
+
+def fill_energy(ahead: Ahead, task: Task, model: Model) -> None:
+    """Set what is expected to be taken up to each level of energy, and the cost of leaving there."""
+    tables, unmet_eur = model.tables, model.costs.unmet_eur_per_kwh
+    levels = len(tables.taken)
+    step_kwh = task.top_kwh / (levels - 1)
+    tables.span[2] = step_kwh
+    for level in range(levels):
+        kwh = level * step_kwh
+        tables.taken[level] = kwh if task.habit < 0 else expected_kwh(ahead, task.habit, kwh)
+    wanted_kwh = task.goal_kwh if task.habit < 0 else tables.taken[levels - 1]
+    spare_eur = spare_eur_per_kwh(ahead, task, model.costs.spare_share)
+    for level in range(levels):
+        missing_kwh = wanted_kwh - tables.taken[level]
+        tables.leaving[level] = missing_kwh * (unmet_eur if missing_kwh > 0.0 else spare_eur)
+
+
+def spare_eur_per_kwh(ahead: Ahead, task: Task, share: float) -> float:
+    """Return what a kWh beyond the goal is worth: between feed-in and the last known price."""
+    slot = min(max(task.known, 1), len(ahead.price)) - 1
+    return ahead.feed_in[slot] + share * (ahead.price[slot] - ahead.feed_in[slot])
+
+
+def surplus_at(ahead: Ahead, task: Task, slot: int, score: float, weather: Weather) -> tuple[float, float]:
+    """Return mean and spread of the surplus that is expected in a slot at a level of the sky, W."""
+    sun, load = place_of(ahead.pv, task.pv_row, slot), place_of(ahead.load, task.load_row, slot)
+    pv_w, clear_w = power_w(ahead.pv, sun, score), power_w(ahead.pv, sun, 2.0)
+    load_w = weather.base_load_w if load < 0 else power_w(ahead.load, load, 0.0)
+    return pv_w - load_w, spread_w(pv_w, clear_w, weather)
+
+
+def spread_w(pv_w: float, clear_w: float, weather: Weather) -> float:
+    """Return how much the surplus comes and goes within a slot: most between no sun and all of it."""
+    if pv_w <= 0.0 or clear_w <= 0.0:
+        return 0.0
+    cloud_w = weather.cloud_share * pv_w * math.sqrt(max(0.0, 1.0 - pv_w / clear_w))
+    return math.sqrt(cloud_w * cloud_w + weather.load_spread_w * weather.load_spread_w)
+
+
+def step_back(number: int, slot: int, ahead: Ahead, task: Task, model: Model) -> None:
+    """Set the values at the beginning of a slot, the plan's `number`, from those at its end."""
+    tables, moves = model.tables, model.weather.sky.moves
+    mix(tables.values[number + 1], moves, tables.mixed)
+    used_h = _SLOT_H * (task.ends_share if slot == task.ends else 1.0)
+    leaves = 0.0
+    if task.habit >= 0:
+        since = max(0.0, slot - task.came)
+        leaves = leaves_within(ahead, task.habit, since, since + 1.0)
+    price, feed_in = price_at(ahead.price, task.known, slot), ahead.feed_in[min(slot, len(ahead.feed_in) - 1)]
+    for level in range(len(moves)):
+        mean_w, wide_w = surplus_at(ahead, task, slot, model.weather.sky.scores[level], model.weather)
+        for mode in range(MODES):
+            kw, eur_per_h = outcome(mode, mean_w, wide_w, price, feed_in, model.drive)
+            eur_per_kwh = eur_per_h / kw if kw > 0.0 else 0.0
+            steps = kw * used_h / tables.span[2]
+            fill_row(tables.rows[mode], tables.mixed[mode][level], steps, eur_per_kwh, leaves, tables)
+        choose(tables.values[number], level, model.costs.switch_eur, tables.rows)
+
+
+def fill_row(row: Row, later: Row, steps: float, eur_per_kwh: float, leaves: float, tables: Tables) -> None:
+    """Set a mode's row to what it costs from each level of energy on, when it gives so many levels more.
+
+    Between two levels there is a straight line; beyond the last one its value stands on.
+    """
+    taken, leaving, last = tables.taken, tables.leaving, len(row) - 1
+    whole = min(math.floor(steps), last)
+    high, stays = steps - whole, 1.0 - leaves
+    low = 1.0 - high
+    for level in range(last - whole):
+        after = level + whole
+        later_eur = low * later[after] + high * later[after + 1]
+        leaving_eur = low * leaving[after] + high * leaving[after + 1]
+        taken_kwh = low * taken[after] + high * taken[after + 1] - taken[level]
+        row[level] = stays * later_eur + leaves * leaving_eur + eur_per_kwh * taken_kwh
+    most_eur = stays * later[last] + leaves * leaving[last]
+    for level in range(last - whole, last + 1):
+        row[level] = most_eur + eur_per_kwh * (taken[last] - taken[level])
+
+
+def choose(values: Row, level: int, switch_eur: float, rows: Row) -> None:
+    """Set the values of a slot at a level of the sky: each mode goes on, or changes to the cheapest."""
+    stop, fast, eco, green = rows[0], rows[1], rows[2], rows[3]
+    from_stop, from_fast = values[0][level], values[1][level]
+    from_eco, from_green = values[2][level], values[3][level]
+    for place in range(len(stop)):
+        best = switch_eur + min(stop[place], fast[place], eco[place], green[place])
+        from_stop[place] = min(best, stop[place])
+        from_fast[place] = min(best, fast[place])
+        from_eco[place] = min(best, eco[place])
+        from_green[place] = min(best, green[place])
+
+
+def mix(later: Row, moves: Row, mixed: Row) -> None:
+    """Set what is expected at the end of a slot by mode and by the level of the sky at its beginning."""
+    for mode in range(MODES):
+        for level in range(len(moves)):
+            row, weights = mixed[mode][level], moves[level]
+            for place in range(len(row)):
+                row[place] = 0.0
+            for other in range(len(moves)):
+                if weights[other] > _UNLIKELY:
+                    add(row, weights[other], later[mode][other])
+
+
+def add(row: Row, weight: float, values: Row) -> None:
+    """Add weighted values to a row."""
+    for place in range(len(row)):
+        row[place] += weight * values[place]
