@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from optimizer.forecast.daylight import Place, sky_of
 from optimizer.forecast.quarters import DAY_SLOTS
 from optimizer.forecast.vintages import Floats
 
@@ -13,6 +14,18 @@ _CLEAR_SHARE = 0.12
 """Of the days of the window so many are taken for clear at a slot; the envelope is their mean."""
 _DUSK_W_M2 = 20.0
 """The roof's share of the light is not reckoned from less light than this."""
+
+
+def clear_sky_w(by_day_w: Floats, first_day: int, place: Place | None) -> Floats:
+    """Return clear-sky power (days, 96) as each day could know it; `first_day` counts from 1970.
+
+    Where the plant stands is guessed from its days if nobody tells.
+    """
+    sky = sky_of(first_day, len(by_day_w))
+    if place is None:
+        return envelope_w(by_day_w, sky.clear_w_m2(*sky.guessed_places(by_day_w)))
+    ones = np.ones(len(by_day_w))
+    return envelope_w(by_day_w, sky.clear_w_m2(place.latitude_deg * ones, place.longitude_deg * ones))
 
 
 def envelope_w(by_day_w: Floats, light_w_m2: Floats, window_days: int = WINDOW_DAYS) -> Floats:

@@ -20,7 +20,7 @@ _LEAD_ENDS = np.array([1, 2, 4, 8, 16, 48, 96])
 _STATES = 8
 _RANK_EDGES = np.linspace(0.0, 1.0, 21)
 _HALF_LIFE_DAYS = 60.0
-_PRIOR_COUNT = 40.0
+_PRIOR_COUNT = 3.0
 _SPANS = (3.0, 48.0)
 """Half-lives (slots) of what the last hours and the last day have shown."""
 _USUAL_RANK = 0.5

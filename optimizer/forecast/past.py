@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from optimizer.forecast.daylight import Place, sky_of
-from optimizer.forecast.envelope import envelope_w
+from optimizer.forecast.daylight import Place
+from optimizer.forecast.envelope import clear_sky_w
 from optimizer.forecast.learnt import Cases, Law, learnt_quantiles
 from optimizer.forecast.quarters import DAY_SLOTS, Quarters, quarters, recent, vintages_of
 from optimizer.forecast.vintages import Floats, Ints, Vintages
@@ -20,8 +20,8 @@ _STATES = 8
 _EDGES = np.concatenate(([0.0, 1e-4], np.linspace(0.05, 1.5, 30), [3.0]))
 """The first bin is for a roof that gives nothing at all."""
 _HALF_LIFE_DAYS = 45.0
-_PRIOR_COUNT = 2.0
-"""For each root of a slot of lead that is looked at together and each vintage of a day."""
+_PRIOR_COUNT = 0.5
+"""Times the root of the number of leads that are looked at together."""
 _SPANS = (4.0, 48.0, 1500.0)
 """Half-lives (slots) of what the last hour, day and season have shown."""
 _FIRST_INDEX = 0.6
@@ -39,19 +39,10 @@ def pv_vintages(
     a `place` that, too, is guessed from the past.
     """
     series = quarters(np.maximum(np.asarray(pv_w, dtype=np.float64), 0.0), first_slot)
-    clear_w = envelope_w(series.by_day, _light_w_m2(series, first_slot // DAY_SLOTS, place))
+    clear_w = clear_sky_w(series.by_day, first_slot // DAY_SLOTS, place)
     roof = _Roof(series, clear_w, series.issues(every_slots), width)
-    law = Law(_EDGES, _prior(width, every_slots), _HALF_LIFE_DAYS)
+    law = Law(_EDGES, _prior(width), _HALF_LIFE_DAYS)
     return vintages_of(series, roof.issued, width, roof.powers_w(law))
-
-
-def _light_w_m2(series: Quarters, first_day: int, place: Place | None) -> Floats:
-    """Return the light (days, 96) of a clear sky where the plant is or seems to be."""
-    sky = sky_of(first_day, series.days)
-    if place is None:
-        return sky.clear_w_m2(*sky.guessed_places(series.by_day))
-    ones = np.ones(series.days)
-    return sky.clear_w_m2(place.latitude_deg * ones, place.longitude_deg * ones)
 
 
 class _Roof:
@@ -112,12 +103,12 @@ def _mean_indices(by_day_w: Floats, clear_w: Floats, issued: Ints) -> list[Float
     return means[::-1]
 
 
-def _prior(width: int, every_slots: int) -> Floats:
+def _prior(width: int) -> Floats:
     """Return what is believed of a sky before anything was seen: around its state, and wide."""
     middles = (_EDGES[1:] + _EDGES[:-1]) / 2.0
     centre = 0.25 + 0.5 * np.arange(_STATES) / (_STATES - 1)
     shape = np.exp(-0.5 * ((middles - centre[:, None]) / 0.35) ** 2) * np.diff(_EDGES)
     shape /= shape.sum(axis=1, keepdims=True)
     leads = np.diff(np.concatenate(([0], _LEAD_ENDS, [max(width, _LEAD_ENDS[-1] + 1)])))
-    count = _PRIOR_COUNT * np.sqrt(leads) * DAY_SLOTS / every_slots / 4.0
+    count = _PRIOR_COUNT * np.sqrt(leads)
     return np.asarray(np.repeat(count, len(_HEIGHTS) + 1)[:, None, None] * shape)

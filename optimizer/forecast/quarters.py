@@ -36,6 +36,11 @@ class Quarters:
         regular = np.arange(self.lead_in + ahead, self.lead_in + self.length, every_slots)
         return np.append(regular, self.lead_in + self.length)
 
+    def until(self, days: int) -> Quarters:
+        """Return at least so many days, the further ones unknown."""
+        more = np.full((max(0, days - self.days), DAY_SLOTS), np.nan)
+        return Quarters(np.concatenate((self.by_day, more)), self.lead_in, self.length)
+
     def at(self, slot: Ints) -> Floats:
         """Return the values at slots of the days; NaN beyond the last."""
         size = self.by_day.size
