@@ -525,7 +525,7 @@ def test_a_forecast_is_known_from_the_quarter_hour_after_it_was_issued(house: Pa
         (("2026-06-01T06:00Z,2026-06-01T12:07Z,1,2,3",), "full quarter hour"),
         (("2026-06-01T06:00Z,2026-06-01T12:00Z,1,2,3",) * 2, "two rows for one time"),
         (("2036-06-01T06:00Z,2036-06-01T12:00Z,1,2,3",), "after the house's data end"),
-        (("2026-06-01T06:00,2026-06-01T12:00Z,1,2,3",), "line 2"),
+        (("2026-06-01T06:00,2026-06-01T12:00Z,1,2,3",), ":2: issued"),
     ],
 )
 def test_a_bad_forecast_is_refused_with_its_line(house: Path, rows: tuple[str, ...], told: str) -> None:

@@ -67,17 +67,17 @@ def read_table(path: Path, names: Sequence[str], hint: str = "", instants: Seque
 
     """
     lines = _magic(path)[:4] != _PARQUET
-    wanted = (TIME, *names, *instants)
+    wanted = (TIME, *instants, *names)
     columns = (_csv_columns if lines else _parquet_columns)(path, wanted, hint)
     if not len(columns[0]):
         raise InputError(f"{path}: has no rows")
-    time_s = _seconds(path, columns[0], lines=lines)
+    time_s = _seconds(path, TIME, columns[0], lines=lines)
     values = {
         name: _numbers(path, name, column, lines=lines)
-        for name, column in zip(names, columns[1 : 1 + len(names)], strict=True)
+        for name, column in zip(names, columns[1 + len(instants) :], strict=True)
     }
-    for name, column in zip(instants, columns[1 + len(names) :], strict=True):
-        values[name] = _seconds(path, column, lines=lines).astype(np.float64)
+    for name, column in zip(instants, columns[1:], strict=False):
+        values[name] = _seconds(path, name, column, lines=lines).astype(np.float64)
     return Table(path, lines, time_s, values)
 
 
@@ -244,32 +244,32 @@ def _parquet_columns(path: Path, names: Sequence[str], hint: str) -> list[pa.Arr
         raise InputError(f"{path}: is damaged: it begins like Parquet and cannot be read") from error
 
 
-def _seconds(path: Path, column: pa.Array, *, lines: bool) -> Ints:
+def _seconds(path: Path, name: str, column: pa.Array, *, lines: bool) -> Ints:
     """Return a column of instants or of ISO texts as whole seconds since the epoch."""
     import pyarrow as pa
 
     if column.null_count:
         row = _first(column.is_null())
-        raise InputError(f"{_place(path, row, lines=lines)}: time is empty; it needs one like {EXAMPLE}")
+        raise InputError(f"{_place(path, row, lines=lines)}: {name} is empty; it needs one like {EXAMPLE}")
     if pa.types.is_timestamp(column.type) and column.type.tz is None:
-        raise InputError(f"{path}: time has no zone; it must be UTC or carry its offset, like {EXAMPLE}")
+        raise InputError(f"{path}: {name} has no zone; it must be UTC or carry its offset, like {EXAMPLE}")
     if not (pa.types.is_timestamp(column.type) or _is_text(column.type)):
-        raise InputError(f"{path}: time must be instants, not {column.type}")
+        raise InputError(f"{path}: {name} must be instants, not {column.type}")
     try:
         milliseconds = _array(column.cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64()))
     except pa.ArrowException as error:
-        raise _no_time(path, column, lines=lines) from error
+        raise _no_time(path, name, column, lines=lines) from error
     far = np.flatnonzero((milliseconds < 0) | (milliseconds >= _LAST_S * 1000))
     if far.size:
         place = _place(path, int(far[0]), lines=lines)
-        raise InputError(f"{place}: time must lie between the years 1970 and 2100")
+        raise InputError(f"{place}: {name} must lie between the years 1970 and 2100")
     odd = np.flatnonzero(milliseconds % 1000)
     if odd.size:
-        raise InputError(f"{_place(path, int(odd[0]), lines=lines)}: time must be on whole seconds")
+        raise InputError(f"{_place(path, int(odd[0]), lines=lines)}: {name} must be on whole seconds")
     return cast("Ints", milliseconds // 1000)
 
 
-def _no_time(path: Path, texts: pa.Array, *, lines: bool) -> InputError:
+def _no_time(path: Path, name: str, texts: pa.Array, *, lines: bool) -> InputError:
     """Say which of the texts is no time with an offset."""
     for row, text in enumerate(texts.to_pylist()):
         place = _place(path, row, lines=lines)
@@ -279,9 +279,9 @@ def _no_time(path: Path, texts: pa.Array, *, lines: bool) -> InputError:
             return InputError(f"{place}: {text[:40]!r} is no time like {EXAMPLE}")
         if at.tzinfo is None:
             return InputError(
-                f"{place}: time {text!r} has no zone; it needs UTC or an offset, like {EXAMPLE}"
+                f"{place}: {name} {text!r} has no zone; it needs UTC or an offset, like {EXAMPLE}"
             )
-    return InputError(f"{path}: not all of time is written like {EXAMPLE}")
+    return InputError(f"{path}: not all of {name} is written like {EXAMPLE}")
 
 
 def _numbers(path: Path, name: str, column: pa.Array, *, lines: bool) -> Floats:
