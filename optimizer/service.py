@@ -20,10 +20,12 @@ from optimizer.control.budget import Limits, Priority
 from optimizer.control.guards import GuardPolicy
 from optimizer.control.polling import PollPolicy
 from optimizer.errors import Unavailable
+from optimizer.forecast.reckoner import Reckoner
 from optimizer.runtime.calendar import Calendar, Job, OnFailure, SystemCalendar, cron, once
 from optimizer.runtime.commander import Commander
 from optimizer.runtime.cycle import Cycle, Parts, first_of
 from optimizer.runtime.decider import Decider
+from optimizer.runtime.looking_ahead import Ground, forecast_jobs
 from optimizer.runtime.notify import Notifier
 from optimizer.runtime.owner import Owner
 from optimizer.runtime.price_feeds import feeds_from
@@ -68,7 +70,8 @@ class Ports:
     """Where the service touches the world; each can be replaced, so that a whole life can be replayed.
 
     `network` None is the real way to the SolaX cloud, `web` that to all others; `inline` writes the log in
-    the loop's own thread (virtual time).  Without a `scorer` no day is scored.
+    the loop's own thread (virtual time).  Without a `scorer` no day is scored, without a
+    `reckoner` forecasts are worked out in this process.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -79,6 +82,7 @@ class Ports:
     inline: bool = False
     file: FileOptions = field(default_factory=FileOptions)
     scorer: Scorer | None = None
+    reckoner: Reckoner | None = None
     new_secret: Callable[[], str] = lambda: secrets.token_urlsafe(24)
 
 
@@ -314,6 +318,7 @@ class Service:
         return [
             *scoring,
             *self._asking(),
+            *forecast_jobs(self.settings, self._ground(), (self.strategy, self.tried)),
             Job("energy", cron(minute="*/15", second=5), self._settle),
             Job("retention", cron(hour=2, minute=40), self._prune, timeout_s=600.0),
             Job("backup", cron(hour=3, minute=10), self._backup, timeout_s=600.0),
@@ -332,6 +337,10 @@ class Service:
     async def _ask_for_prices(self) -> None:
         await self.prices.refresh(self._ports.clock.now, self.store)
 
+    def _ground(self) -> Ground:
+        ports = self._ports
+        return Ground(ports.clock, self.store, self.world, ports.reckoner, ports.web, ports.inline)
+
     async def _settle(self) -> None:
         self.settle()
 
@@ -339,6 +348,7 @@ class Service:
         now = self._ports.clock.now()
         before = now - timedelta(days=self.settings.store.keep_days)
         await self.store.prune(before, max(before, now - _CALLS_KEPT))
+        await self.store.forecasts.thin(now)
 
     async def _backup(self) -> None:
         if self.settings.store.backup is not None:

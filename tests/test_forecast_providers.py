@@ -329,7 +329,7 @@ def past_sun(clear: Powers, index: Callable[[datetime], float | None]) -> Powers
 
 
 def offline(past: Powers) -> Provider:
-    async def known(now: datetime) -> Powers:
+    async def known(now: datetime, length: timedelta) -> Powers:
         return past
 
     return Offline(known, **HOURLY)
@@ -366,10 +366,10 @@ def test_gaps_in_the_own_past_tell_nothing(asked: Asked, clear: Powers) -> None:
 def test_the_own_past_needs_no_roof(asked: Asked, clear: Powers) -> None:
     past = past_sun(clear, lambda _: 0.6)
 
-    async def known(now: datetime) -> Powers:
+    async def known(now: datetime, length: timedelta) -> Powers:
         return past
 
-    forecast = asyncio.run(OwnPast(known, InlineReckoner(), **HOURLY).fetch(asked))
+    forecast = asyncio.run(OwnPast("own-past", known, InlineReckoner().own_sun, **HOURLY).fetch(asked))
     assert forecast.slots[0].start_including == asked.start
     clear_kwh = sum(clear.within(asked.start, COUNT)) / 4000.0
     assert 0.3 * clear_kwh < energy_kwh(forecast) < 0.8 * clear_kwh

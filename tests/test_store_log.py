@@ -464,9 +464,9 @@ def test_energy_adds_up_per_quarter_hour_and_charger(path: Path) -> None:
 def test_a_forecast_is_kept_by_vintage(path: Path) -> None:
     forecast = Forecast(T0, "test", (ForecastSlot(T0, 1.0, 2.0, 3.0),))
     with opened(path, HandClock()) as store:
-        store.forecast(forecast)
-        store.forecast(forecast)
-        store.forecast(replace(forecast, issued_at=T0 + timedelta(hours=1)))
+        store.forecasts.add(forecast)
+        store.forecasts.add(forecast)
+        store.forecasts.add(replace(forecast, issued_at=T0 + timedelta(hours=1)))
     assert query(path, "SELECT count(*), sum(p50_w) FROM forecast") == [(2, 4.0)]
 
 
@@ -560,4 +560,4 @@ async def _one_cycle(store: Store, minute: int) -> None:
 async def _one_call(store: Store, minute: int) -> None:
     if minute % 2 == 0:
         call_id = await store.ledger.reserve("getPileInfo", "C3220000000000")
-        await store.ledger.complete(call_id, Outcome.OK, http_status=200, code=0)
+        store.ledger.complete(call_id, Outcome.OK, http_status=200, code=0)

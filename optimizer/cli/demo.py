@@ -24,6 +24,7 @@ from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
 from optimizer.config.sections import WeeklyGoal
 from optimizer.errors import InputError
+from optimizer.forecast.reckoner import ProcessReckoner
 from optimizer.runtime.calendar import ClockCalendar
 from optimizer.runtime.locks import database_lock
 from optimizer.service import Ports, Service
@@ -127,6 +128,7 @@ async def _play(
             clock=clock,
             calendar=lambda on_failure: ClockCalendar(clock, on_failure),
             file=FileOptions(durable=False),
+            reckoner=ProcessReckoner(os.environ),
         )
         service = Service(settings, ports, base_url=base_url, token=lambda: VIRTUAL_TOKEN)
         stop = asyncio.Event()

@@ -16,6 +16,7 @@ from optimizer import logs
 from optimizer.cli import config_option
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
+from optimizer.forecast.reckoner import ProcessReckoner
 from optimizer.runtime.locks import account_lock, database_lock
 from optimizer.runtime.scoring import score_command, scorer
 from optimizer.service import Ports, Service
@@ -59,7 +60,8 @@ def configure_logs(settings: Settings) -> None:
 async def _serve(settings: Settings, path: Path, *, dry_run: bool, once: bool) -> None:
     async with AsyncExitStack() as stack:
         site = await stack.enter_async_context(open_site(settings))
-        ports = replace(site.ports, scorer=scorer(score_command(path), os.environ))
+        scoring, reckoner = scorer(score_command(path), os.environ), ProcessReckoner(os.environ)
+        ports = replace(site.ports, scorer=scoring, reckoner=reckoner)
         service = Service(settings, ports, base_url=site.base_url, token=site.token, dry_run=dry_run)
         await (_once(service) if once else serve(service))
 

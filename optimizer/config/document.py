@@ -32,7 +32,8 @@ code 78.
   error, apart from `SUNMODE_CONFIG` and `SUNMODE_REAL_DATA` (where the tests look for measured data).
 - **Secrets** never stand in the file. The token comes from `SUNMODE_SOLAX__TOKEN`, from the credential file
   `solax__token` in `$CREDENTIALS_DIRECTORY` (systemd: `LoadCredential=solax__token:/etc/sunmode/token`), or
-  from `token_file`. No message repeats it.
+  from `token_file`; keys of forecast providers likewise (`forecast__solcast__api_key`, `key_file`). No
+  message repeats them.
 - **File names** are relative to the configuration file's directory.
 - **A real charger** needs `base_url`, `inverter` and the token in `[solax]`, and `serial` in each charger.
 - **Goals** are wall time at the site. A time that the clock skips in spring or shows twice in autumn has two

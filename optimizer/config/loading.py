@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import InitSettingsSource
 
+from optimizer.config.forecast import ForecastChoice, KeyedChoice, where_keys_go
 from optimizer.config.locate import Where, line_numbers
 from optimizer.config.overrides import CONFIG_VARIABLE, read_credentials, read_environment
 from optimizer.config.problems import Sources, messages
@@ -106,8 +107,17 @@ def _without_secrets(document: dict[str, Any]) -> tuple[dict[str, Any], list[dic
     """Return the document without its secrets, and a refusal for each of them."""
     found: list[Where] = []
     kept = _pruned(document, (), found)
-    text = f"secrets do not belong in this file; give the token by {WHERE_TOKENS_GO}"
-    return kept, [_refusal(where, text) for where in found]
+    return kept, [
+        _refusal(where, f"secrets do not belong in this file; {_instead(where)}") for where in found
+    ]
+
+
+def _instead(where: Where) -> str:
+    """Return where the secret should be that stands in the file."""
+    tables = where[-2:-1] if where[:1] == ("forecast",) else ()
+    if tables and isinstance(tables[0], str) and tables[0] in ForecastChoice.model_fields:
+        return f"give the key by {where_keys_go(tables[0])}"
+    return f"give the token by {WHERE_TOKENS_GO}"
 
 
 def _pruned(value: Any, where: Where, found: list[Where]) -> Any:
@@ -127,6 +137,12 @@ def _unreadable(settings: Settings) -> Iterator[dict[str, Any]]:
             read_secret(solax.token_file)
         except ConfigError as error:
             yield _refusal(("solax", "token_file"), f"{error}{_RELATIVE}")
+    for table in ("forecast_solar", "solcast"):
+        choice: KeyedChoice = getattr(settings.forecast, table)
+        try:
+            choice.key()
+        except ConfigError as error:
+            yield _refusal(("forecast", table, "key_file"), f"{error}{_RELATIVE}")
     if settings.is_virtual:
         for key, file in (("house", virtual.house), ("sessions", virtual.sessions)):
             if file is not None and not file.is_file():

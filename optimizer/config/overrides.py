@@ -21,7 +21,12 @@ CONFIG_VARIABLE = "SUNMODE_CONFIG"
 OTHER_VARIABLES = (CONFIG_VARIABLE, "SUNMODE_REAL_DATA")
 """Names with our prefix that set no key."""
 
-CREDENTIAL = ("solax", "token")
+CREDENTIALS = (
+    ("solax", "token"),
+    ("forecast", "forecast_solar", "api_key"),
+    ("forecast", "solcast", "api_key"),
+)
+"""Keys that a file in `$CREDENTIALS_DIRECTORY` may give."""
 
 
 class Overrides(NamedTuple):
@@ -54,19 +59,23 @@ def read_environment(env: Mapping[str, str], schema: Schema) -> Overrides:
 
 
 def read_credentials(env: Mapping[str, str]) -> Overrides:
-    """Return the token of the credential file, `$CREDENTIALS_DIRECTORY/solax__token`, if there is one."""
+    """Return the secrets of the credential files, `$CREDENTIALS_DIRECTORY/solax__token` for instance."""
     found = Overrides({}, {}, [])
     directory = env.get("CREDENTIALS_DIRECTORY", "")
-    path = Path(directory) / DELIMITER.join(CREDENTIAL)
-    if not directory or not path.exists():
-        return found
+    for where in CREDENTIALS if directory else ():
+        path = Path(directory) / DELIMITER.join(where)
+        if path.exists():
+            _read_credential(path, where, found)
+    return found
+
+
+def _read_credential(path: Path, where: tuple[str, ...], found: Overrides) -> None:
     origin = f"credential file {path.name}"
     try:
-        _put(found.values, CREDENTIAL, SecretStr(read_secret(path)))
-        found.origins[CREDENTIAL] = origin
+        _put(found.values, where, SecretStr(read_secret(path)))
+        found.origins[where] = origin
     except ConfigError as error:
         found.refused.append(f"{origin}: {error}")
-    return found
 
 
 def _put(values: dict[str, Any], where: tuple[str, ...], value: Any) -> None:

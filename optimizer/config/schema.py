@@ -138,8 +138,7 @@ def needed(where: Where, field: FieldInfo | None) -> str:
     if field is None or (isinstance(where[-1], int) and model_in(field.annotation)):
         return "a table"
     if is_list(field) and isinstance(where[-1], str):
-        of = f"tables, [[{where[-1]}]]" if model_in(field.annotation) else allowed(field)
-        return f"a list of {of}"
+        return f"a list of {_members(where, field)}"
     if choices(field.annotation):
         return f"one of {allowed(field)}"
     kind = bare(field.annotation)
@@ -148,6 +147,16 @@ def needed(where: Where, field: FieldInfo | None) -> str:
     )
     bounds = allowed(field) if kind in {int, float} else None
     return f"{words} ({bounds})" if bounds else words
+
+
+def _members(where: Where, field: FieldInfo) -> str:
+    if model_in(field.annotation):
+        return f"tables, [[{where[-1]}]]"
+    listed = choices(field.annotation)
+    if listed or element(field.annotation) is not float:
+        return (allowed(field) if listed else None) or "words in quotes"
+    bounds = span(get_args(bare(field.annotation))[0], [])
+    return f"numbers ({bounds})" if bounds else "numbers"
 
 
 def variable(where: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from optimizer.config import sections
+from optimizer.config.forecast import FACES_PER_HOUR, ForecastChoice
 from optimizer.config.goals import next_goal
 from optimizer.config.kinds import VIRTUAL, Complaint, refuse
 from optimizer.config.secret_files import others_may_read, read_secret
@@ -33,6 +34,8 @@ _FILES = (
     ("tariff", "source", "token_file"),
     ("tariff", "feed_in", "source", "file"),
     ("tariff", "feed_in", "source", "token_file"),
+    ("forecast", "forecast_solar", "key_file"),
+    ("forecast", "solcast", "key_file"),
     ("store", "path"),
     ("store", "backup"),
     ("virtual", "house"),
@@ -62,6 +65,7 @@ class Settings(BaseSettings):
         description="The chargers.",
     )
     tariff: Prices = Field(default_factory=Prices, description="Prices.")
+    forecast: ForecastChoice = Field(default_factory=ForecastChoice, description="Forecasts.")
     strategy: StrategyChoice = Field(default_factory=StrategyChoice, description="The strategy.")
     control: sections.Control = Field(default_factory=sections.Control, description="The cycle.")
     budget: sections.Budget = Field(default_factory=sections.Budget, description="The call budget.")
@@ -92,6 +96,17 @@ class Settings(BaseSettings):
         yield from self._repeats("serial", [charger.serial for charger in self.charger])
         if not self.is_virtual:
             yield from self._missing_for_cloud()
+        yield from self._missing_for_forecasts()
+
+    def _missing_for_forecasts(self) -> Iterator[Complaint]:
+        for index, name in enumerate(self.forecast.providers or ()):
+            where = ("forecast", "providers", index)
+            if not self.roof and name not in {"own-past", "offline"}:
+                yield Complaint(
+                    where, f"{name} needs to know the roof: a [[roof]] table for each of its faces"
+                )
+            if name == "forecast-solar" and len(self.roof) > FACES_PER_HOUR:
+                yield Complaint(where, f"{name} answers {FACES_PER_HOUR} calls an hour: one for each face")
 
     @staticmethod
     def _repeats(key: str, values: list[str | None]) -> Iterator[Complaint]:

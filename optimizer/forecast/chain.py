@@ -72,6 +72,10 @@ class Chain:
                 return self._chosen([(desk, forecast)])
         return self._chosen([])
 
+    def standing(self, now: datetime) -> Forecast | None:
+        """Return the forecast to go by without asking anybody."""
+        return next((found for desk in self._desks if (found := desk.fresh(now)) is not None), None)
+
     def _chosen(self, found: Sequence[tuple[Desk, Forecast | None]]) -> Forecast | None:
         desk, forecast = next(((d, f) for d, f in found if f is not None), (None, None))
         name = None if desk is None else desk.name

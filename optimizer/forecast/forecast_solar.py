@@ -21,7 +21,6 @@ from optimizer.forecast.spread import guessed_spread
 from optimizer.forecast.web import KEY_MARK, Web
 
 NAME = "forecast-solar"
-URL = "https://api.forecast.solar"
 CALLS_PER_HOUR = 12
 
 _DEG_PER_H = 15.0

@@ -8,10 +8,11 @@ not as it was described, the index learns that as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from optimizer.domain import Forecast
+from optimizer.forecast.own_past import Past
 from optimizer.forecast.provider import Asked, Provider, Terms, every, forecast_of
 from optimizer.forecast.roof import SLOT, SLOT_H, Powers
 
@@ -29,22 +30,19 @@ _RECENT = timedelta(hours=2)
 _FADES_H = 3.0
 _AROUND_NOW = (0.65, 1.0, 1.25)
 
-PastSun = Callable[[datetime], Awaitable[Powers]]
-"""What the roof gave in the last `PAST`, as of a time."""
-
 
 class Offline(Provider):
     """Clear sky times the owner's own recent clear-sky index."""
 
     name = NAME
 
-    def __init__(self, past: PastSun, *, refresh_s: float, stale_s: float) -> None:
+    def __init__(self, past: Past, *, refresh_s: float, stale_s: float) -> None:
         self.terms = Terms(every(refresh_s), stale_s, jitter_s=0.0)
         self._past = past
 
     async def fetch(self, asked: Asked) -> Forecast:
         """Return what can be said without a provider; see `Provider`."""
-        indices = list(clear_indices(await self._past(asked.now), asked.clear))
+        indices = list(clear_indices(await self._past(asked.now, PAST), asked.clear))
         usual = _usual(indices, asked.now)
         recent = _recent(indices, asked.now)
         clear_w = asked.clear.within(asked.start, asked.count)

@@ -22,8 +22,6 @@ from optimizer.forecast.spread import guessed_spread, spread_by
 from optimizer.forecast.web import Web
 
 NAME = "open-meteo"
-FORECAST_URL = "https://api.open-meteo.com"
-ENSEMBLE_URL = "https://ensemble-api.open-meteo.com"
 
 _COLUMNS = (
     "shortwave_radiation",

@@ -1,4 +1,7 @@
-"""The sun by the owner's own past alone: for a roof that nobody has described, see `past`."""
+"""What the owner's own past alone says, of the sun over a roof that nobody has described, or of the load.
+
+The sums are those of `past` and `load`; a series ends with the quarter hour before the present one.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,34 @@ from datetime import datetime, timedelta
 
 from optimizer.domain import Forecast
 from optimizer.forecast.provider import Asked, Provider, Terms, every, forecast_of
-from optimizer.forecast.reckoner import Reckoner
-from optimizer.forecast.roof import Powers
+from optimizer.forecast.roof import Powers, Quantiles
 
-NAME = "own-past"
+SUN, LOAD = "own-past", "own-load"
 PAST = timedelta(days=365)
+
+Past = Callable[[datetime, timedelta], Awaitable[Powers]]
+"""What was measured until a time, from so long before it on."""
 
 
 class OwnPast(Provider):
-    """What the roof has done at these hours lately, and how today has gone so far."""
-
-    name = NAME
+    """A series of the house, learnt; `reckon` makes so many quarter hours to come of the past."""
 
     def __init__(
         self,
-        past: Callable[[datetime], Awaitable[Powers]],
-        reckoner: Reckoner,
+        name: str,
+        past: Past,
+        reckon: Callable[[Powers, int], Awaitable[Quantiles]],
         *,
         refresh_s: float,
         stale_s: float,
     ) -> None:
+        self.name = name
         self.terms = Terms(every(refresh_s), stale_s, jitter_s=0.0)
         self._past = past
-        self._reckoner = reckoner
+        self._reckon = reckon
 
     async def fetch(self, asked: Asked) -> Forecast:
         """Return what the own past says; see `Provider`."""
-        found = await self._reckoner.own_sun(await self._past(asked.now), asked.count)
+        found = await self._reckon(await self._past(asked.now, PAST), asked.count)
         begun = Asked(asked.now, found.start, asked.count, asked.clear)
         return forecast_of(self.name, begun, list(found.p10_w), list(found.p50_w), list(found.p90_w))

@@ -22,8 +22,6 @@ from optimizer.forecast.sun import times_by_sun
 from optimizer.forecast.web import Web
 
 NAME = "solcast"
-URL = "https://api.solcast.com.au"
-CALLS_PER_DAY = 10
 
 _QUANTILES = ("pv_estimate10", "pv_estimate", "pv_estimate90")
 _PERIOD = re.compile(r"PT(\d{1,3})M")

@@ -119,6 +119,8 @@ class Decider:
             # A full car shows it only while it may charge: its goal would be at risk again in STOP.
             goal=None if view.had_enough else self._rules.goal_for(view.spec.name, now),
             tariff=self._rules.tariff_at(now),
+            forecast=self._world.forecast,
+            load_forecast=self._world.load_forecast,
             memory=view.memory,
         )
 

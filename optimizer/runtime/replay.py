@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from optimizer.control.guards import GuardInputs, GuardPolicy, Override
 from optimizer.domain import (
     ChargerSpec,
     ChargerStatus,
+    Forecast,
     Goal,
     Mode,
     SiteReading,
@@ -24,6 +25,8 @@ from optimizer.runtime.rules import Rules
 from optimizer.runtime.written import tariff_from_json, tariff_to_json
 
 Json = Mapping[str, Any]
+Vintage = Callable[[str, datetime], Forecast | None]
+"""Finds a forecast by its provider and its time of issue."""
 
 _SITUATION = ("ev_w", "session_kwh", "surplus_w", "data_age_s", "elapsed_s")
 _GUARDED = (
@@ -86,6 +89,7 @@ def inputs_of(one: Deliberation) -> dict[str, object]:
             site.battery_soc,
         ],
         "goal": None if goal is None else [goal.deadline.isoformat(), goal.energy_kwh],
+        **_vintages(situation),
         "current": None if inputs.current is None else int(inputs.current),
         "fresh": None
         if fresh is None
@@ -95,9 +99,19 @@ def inputs_of(one: Deliberation) -> dict[str, object]:
     }
 
 
-def situation_from(inputs: Json, context: Json) -> Situation:
-    """Return the situation as the strategy saw it."""
-    site, goal = inputs["site"], inputs["goal"]
+def _vintages(situation: Situation) -> dict[str, object]:
+    """Return which forecasts there were; what they said stands in the log under these names."""
+    said = {"forecast": situation.forecast, "load_forecast": situation.load_forecast}
+    return {
+        name: [vintage.provider, vintage.issued_at.isoformat()]
+        for name, vintage in said.items()
+        if vintage is not None
+    }
+
+
+def situation_from(inputs: Json, context: Json, vintage: Vintage = lambda *_: None) -> Situation:
+    """Return the situation as the strategy saw it, with the forecasts that `vintage` finds."""
+    site, goal, told = inputs["site"], inputs["goal"], _vintages_in(inputs, vintage)
     return Situation(
         now=datetime.fromisoformat(inputs["now"]),
         charger=ChargerSpec(**context["charger"]),
@@ -107,8 +121,15 @@ def situation_from(inputs: Json, context: Json) -> Situation:
         goal=None if goal is None else Goal(datetime.fromisoformat(goal[0]), goal[1]),
         tariff=tariff_from_json(context["tariff"]),
         memory=tuple(inputs["memory"]),
+        forecast=told.get("forecast"),
+        load_forecast=told.get("load_forecast"),
         **{name: inputs[name] for name in _SITUATION},
     )
+
+
+def _vintages_in(inputs: Json, vintage: Vintage) -> dict[str, Forecast | None]:
+    named = {name: inputs[name] for name in ("forecast", "load_forecast") if name in inputs}
+    return {name: vintage(by, datetime.fromisoformat(at)) for name, (by, at) in named.items()}
 
 
 def guard_inputs_from(inputs: Json) -> GuardInputs:

@@ -16,7 +16,7 @@ from optimizer.control.polling import DARK_W, Activity, Subject, Target, phase_s
 from optimizer.control.presence import Presence, follow
 from optimizer.control.sharing import NOBODY, Shares
 from optimizer.control.surplus import SurplusEstimate, estimate
-from optimizer.domain import ChargerReading, ChargerSpec, ChargerStatus, Decision, Mode, SiteReading
+from optimizer.domain import ChargerReading, ChargerSpec, ChargerStatus, Decision, Forecast, Mode, SiteReading
 
 _SETTLING_S = 90.0
 _REMEMBERED_S = 3600.0
@@ -259,6 +259,8 @@ class World:
         self.site = SiteView()
         self.chargers = {spec.name: ChargerView(spec) for spec in chargers}
         self.shares: Shares = NOBODY
+        self.forecast: Forecast | None = None
+        self.load_forecast: Forecast | None = None
         self.shared_at_s: float | None = None
         self._interval_s = interval_s
         self._fresh_s = fresh_s

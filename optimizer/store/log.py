@@ -22,7 +22,7 @@ from pathlib import Path
 from optimizer.clock import Clock
 from optimizer.control.budget import Limits
 from optimizer.control.energy import EnergyRow
-from optimizer.domain import ChargerReading, Decision, Forecast, Goal, Mode, SiteReading
+from optimizer.domain import ChargerReading, Decision, Goal, Mode, SiteReading
 from optimizer.store import rows
 from optimizer.store.accounts import Accounts, write_accounts
 from optimizer.store.commands import (
@@ -35,6 +35,7 @@ from optimizer.store.commands import (
     mark,
 )
 from optimizer.store.database import FileId, copy_to, file_id
+from optimizer.store.forecasts import ForecastLog
 from optimizer.store.instants import to_text
 from optimizer.store.ledger import Instant, Ledger, hold_after_loss
 from optimizer.store.logfile import FileOptions, LogFile, Mishap
@@ -81,6 +82,7 @@ class Store:
         self.path = path
         self.ledger = ledger
         self.shadows = ShadowLog(journal)
+        self.forecasts = ForecastLog(path, journal)
         self.prices = PriceLog(journal)
         self._clock = clock
         self._journal = journal
@@ -177,10 +179,6 @@ class Store:
             lambda conn: rows.add_event(conn, at, level, kind, message, charger, detail),
             vital=level != "info",
         )
-
-    def forecast(self, forecast: Forecast) -> None:
-        """Log one vintage of a forecast."""
-        self._journal.post(lambda conn: rows.add_forecast(conn, forecast))
 
     def account(
         self, energy: Iterable[EnergyRow], sessions: Mapping[str, EnergyRow], accounts: Accounts

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from optimizer.control.energy import EnergyRow
-from optimizer.domain import ChargerReading, Decision, Forecast, Goal, SiteReading
+from optimizer.domain import ChargerReading, Decision, Goal, SiteReading
 from optimizer.store.instants import optional_text, to_json, to_text
 
 HOUSE = ""
@@ -113,18 +113,6 @@ def add_event(
     conn.execute(
         "INSERT INTO event (at, level, kind, charger, message, detail) VALUES (?,?,?,?,?,?)",
         (to_text(at), level, kind, charger, message, to_json(detail) if detail else None),
-    )
-
-
-def add_forecast(conn: sqlite3.Connection, forecast: Forecast) -> None:
-    """Write one vintage to `forecast`; the same vintage again replaces itself."""
-    issued = to_text(forecast.issued_at)
-    conn.executemany(
-        "INSERT OR REPLACE INTO forecast (provider, issued, slot, p10_w, p50_w, p90_w) VALUES (?,?,?,?,?,?)",
-        (
-            (forecast.provider, issued, to_text(slot.start_including), slot.p10_w, slot.p50_w, slot.p90_w)
-            for slot in forecast.slots
-        ),
     )
 
 
