@@ -50,7 +50,7 @@ def virtual(main: Callable[[LoopClock], Awaitable[None]]) -> None:
 async def call(gate: Gate, clock: LoopClock, lasting_s: float = 0.5, priority: Priority = RISE) -> None:
     call_id = await gate.reserve("getPileInfo", "C1", priority)
     await clock.sleep(lasting_s)
-    await gate.complete(call_id, Outcome.OK, http_status=200)
+    gate.complete(call_id, Outcome.OK, http_status=200)
 
 
 async def waits_s(gate: Gate, clock: LoopClock, priority: Priority = RISE) -> float:
@@ -103,7 +103,7 @@ def test_a_row_tells_the_whole_story_of_a_call(tmp_path: Path) -> None:
         with opened(tmp_path / "log.db", clock) as store:
             call_id = await store.ledger.reserve("pileCmd", "C1,C2", SAFETY)
             await clock.sleep(1.25)
-            await store.ledger.complete(call_id, Outcome.REFUSED, http_status=200, code=103)
+            store.ledger.complete(call_id, Outcome.REFUSED, http_status=200, code=103)
 
     virtual(main)
     with closing(sqlite3.connect(tmp_path / "log.db")) as conn:
@@ -224,7 +224,7 @@ def test_a_throttle_opens_the_breaker_for_every_process_and_survives_a_restart(t
     async def main(clock: LoopClock) -> None:
         with opened(tmp_path / "log.db", clock) as one, opened(tmp_path / "log.db", clock) as other:
             call_id = await one.ledger.reserve("pileCmd", "C1")
-            await one.ledger.complete(call_id, Outcome.THROTTLED, http_status=429, retry_after_s=300)
+            one.ledger.complete(call_id, Outcome.THROTTLED, http_status=429, retry_after_s=300)
             await one.flush()
             assert await waits_s(other.ledger, clock, priority=SAFETY) == pytest.approx(300)
         with opened(tmp_path / "log.db", clock) as store:
@@ -241,7 +241,7 @@ def test_the_breaker_survives_a_reboot_by_wall_time(tmp_path: Path) -> None:
     async def before(clock: LoopClock) -> None:
         with opened(path, clock) as store:
             call_id = await store.ledger.reserve("pileCmd", "C1")
-            await store.ledger.complete(call_id, Outcome.BANNED)
+            store.ledger.complete(call_id, Outcome.BANNED)
 
     async def after() -> None:
         clock = LoopClock(START + timedelta(minutes=20), boot_id="rebooted")
@@ -351,7 +351,7 @@ def test_with_the_log_locked_an_open_breaker_still_holds(tmp_path: Path) -> None
     async def main(clock: LoopClock) -> None:
         with opened(path, clock) as store:
             call_id = await store.ledger.reserve("pileCmd", "C1")
-            await store.ledger.complete(call_id, Outcome.BANNED)
+            store.ledger.complete(call_id, Outcome.BANNED)
             with locked(path):
                 assert await waits_s(store.ledger, clock, priority=SAFETY) == pytest.approx(3600)
 
@@ -393,7 +393,7 @@ def life_of_a_ledger(path: Path, rng: random.Random, per_minute: int, calls: int
         arrivals_s.append(clock.monotonic_s() + rng.uniform(0, latency_s))
         await clock.sleep(latency_s)
         if rng.random() < 0.8:  # else the process dies before it is told
-            await ledger.complete(call_id, Outcome.OK)
+            ledger.complete(call_id, Outcome.OK)
 
     async def main() -> None:
         clock = LoopClock(START)

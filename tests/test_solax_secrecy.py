@@ -31,7 +31,7 @@ class OpenGate:
     async def reserve(self, *_: object, **__: object) -> int:
         return 1
 
-    async def complete(self, *_: object, **__: object) -> None:
+    def complete(self, *_: object, **__: object) -> None:
         """Forget it."""
 
 

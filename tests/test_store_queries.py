@@ -53,7 +53,7 @@ def path(tmp_path: Path) -> Path:
 
     async def call_and_override() -> None:
         call_id = await store.ledger.reserve("pileCmd", "car", Priority.SAFETY)
-        await store.ledger.complete(call_id, Outcome.BANNED)
+        store.ledger.complete(call_id, Outcome.BANNED)
         await store.set_override("car", Mode.STOP, SystemClock().now() + timedelta(hours=1), "test")
 
     asyncio.run(call_and_override())

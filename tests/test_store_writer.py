@@ -315,6 +315,7 @@ def test_a_full_disk_is_survived_and_recovered_from_when_there_is_room_again(tin
             hog.unlink()
             for _ in range(80):
                 await writer.call(row("room again"))
+            await writer.flush()
             assert (tiny_disk / "log.db.ballast").exists(), "the ballast is back"
 
     asyncio.run(main())

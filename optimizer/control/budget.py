@@ -69,7 +69,7 @@ class Gate(Protocol):
         """
         ...
 
-    async def complete(
+    def complete(
         self,
         call_id: int,
         outcome: Outcome,
@@ -78,7 +78,7 @@ class Gate(Protocol):
         code: int | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        """Tell how the call ended; from now on its slot runs out."""
+        """Tell how the call ended; from now on its slot runs out.  It waits for nothing."""
         ...
 
 

@@ -6,8 +6,8 @@ Each call takes a slot of the budget, is sent once and told back to the budget, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeVar
 
 import httpx
 
@@ -148,7 +148,7 @@ class SolaxClient:
             retry_after_s = error.retry_after_s if isinstance(error, Throttled) else None
             raise
         finally:
-            await _finish(self._complete(call_id, outcome, answer, retry_after_s))
+            self._complete(call_id, outcome, answer, retry_after_s)
         return found
 
     async def _exchange(self, request: httpx.Request) -> Answer:
@@ -161,27 +161,9 @@ class SolaxClient:
             raise lost(trouble) from None
         return judge(response.status_code, response.content, response.headers.get("retry-after"))
 
-    async def _complete(
+    def _complete(
         self, call_id: int, outcome: Outcome, answer: Answer | None, retry_after_s: float | None
     ) -> None:
         http_status = None if answer is None else answer.http_status
         code = None if answer is None else answer.envelope.code
-        await self._gate.complete(
-            call_id, outcome, http_status=http_status, code=code, retry_after_s=retry_after_s
-        )
-
-
-async def _finish(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` to its end even when this task is cancelled meanwhile; the cancellation comes after it."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as stop:
-            if task.cancelled():
-                raise
-            cancelled = stop
-    task.result()
-    if cancelled is not None:
-        raise cancelled
+        self._gate.complete(call_id, outcome, http_status=http_status, code=code, retry_after_s=retry_after_s)

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -59,9 +60,9 @@ def open_http(
         retries=0,
         limits=httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=30.0),
     )
-    return httpx.AsyncClient(
+    return _PlainClient(
+        TokenTransport(network, token_source, origin, redactor),
         base_url=origin,
-        transport=TokenTransport(network, token_source, origin, redactor),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(15.0, connect=10.0),
@@ -74,6 +75,26 @@ def open_http(
 
 
 _ADDRESSES_KEPT = 256
+
+
+class _PlainClient(httpx.AsyncClient):
+    """Hands requests to its transport as they are: no redirect, cookie, authentication or hook.
+
+    The cloud needs none of them, and httpx takes longer over them than the service over a decision.
+    """
+
+    def __init__(self, transport: TokenTransport, **options: Any) -> None:
+        super().__init__(transport=transport, **options)
+        self._plain = transport
+
+    @override
+    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """Exchange one request; raises as its transport does."""
+        if self.is_closed:
+            raise RuntimeError("the client is closed")
+        response = await self._plain.handle_async_request(request)
+        response.request = request
+        return response
 
 
 class TokenTransport(httpx.AsyncBaseTransport):
@@ -91,7 +112,7 @@ class TokenTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._inner = inner
         self._token_source = token_source
-        self._origin = origin
+        self._origin = _origin(origin)
         self._redactor = redactor
         self._signed: dict[httpx.URL, httpx.URL] = {}
         self._signed_with = ""
@@ -105,8 +126,8 @@ class TokenTransport(httpx.AsyncBaseTransport):
             httpx.RequestError: the exchange failed, or the request was for somebody else.
 
         """
-        if _origin(request.url) != _origin(self._origin):
-            raise httpx.UnsupportedProtocol(f"only {self._origin.host} is called from here")
+        if _origin(request.url) != self._origin:
+            raise httpx.UnsupportedProtocol(f"only {self._origin[1]} is called from here")
         answer = await self._exchange(request)
         if isinstance(answer, BaseException):
             raise answer
@@ -144,11 +165,12 @@ class TokenTransport(httpx.AsyncBaseTransport):
             return request.url
         if token != self._signed_with or len(self._signed) > _ADDRESSES_KEPT:
             self._signed, self._signed_with = {}, token
-        if request.url not in self._signed:
+        signed = self._signed.get(request.url)
+        if signed is None:
             query = b"tokenId=" + quote(token, safe="").encode()
             query = query + b"&" + request.url.query if request.url.query else query
-            self._signed[request.url] = request.url.copy_with(query=query)
-        return self._signed[request.url]
+            signed = self._signed[request.url] = request.url.copy_with(query=query)
+        return signed
 
     def _token(self) -> str:
         try:
@@ -194,10 +216,12 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 
 async def _sign(request: httpx.Request, token: str, url: httpx.URL) -> httpx.Request:
-    headers, content = request.headers.copy(), await request.aread()
+    headers, content = request.headers, await request.aread()
+    if content:
+        headers = headers.copy()
+        headers.pop("Content-Length", None)
     if request.method != "GET":
         content = json.dumps({"tokenId": token, **json.loads(content)}).encode()
-    headers.pop("Content-Length", None)
     return httpx.Request(request.method, url, headers=headers, content=content, extensions=request.extensions)
 
 

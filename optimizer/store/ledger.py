@@ -157,7 +157,7 @@ class Ledger:
         self._tickets[call_id] = ticket
         return call_id
 
-    async def complete(
+    def complete(
         self,
         call_id: int,
         outcome: Outcome,
@@ -167,6 +167,9 @@ class Ledger:
         retry_after_s: float | None = None,
     ) -> None:
         """Write how the call ended and let the breaker learn from it; waits for nothing.
+
+        A good answer in time is written with the next reservation or a moment later: until then, and for ever
+        if the process is killed meanwhile, the call counts as if it ended at its time-out, which is later.
 
         Raises:
             KeyError: no such call is under way.
@@ -185,7 +188,8 @@ class Ledger:
             if learnt != before:
                 _hold(conn, _CLOUD, learnt, now)
 
-        self._journal.post(write, vital=True)
+        counted_until_s = ticket.reserved.s + self._wait_s + self._limits.call_timeout_s
+        self._journal.post(write, vital=True, at_once=outcome is not Outcome.OK or now.s > counted_until_s)
         self._breaker = after(self._breaker, outcome, now.s, retry_after_s, jitter)
         self._note_end(call_id, ticket, now.s)
 

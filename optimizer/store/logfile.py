@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from optimizer.errors import SunmodeError
 from optimizer.store.database import FileId, file_id, open_log, put_aside
 from optimizer.store.sqlite import StoreLocked, StoreUnavailable, Trouble, sidecar, trouble_of
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
-"""The journal is folded in at this size, so that it stays below 8 MB between two looks."""
+"""A journal of this size is cut short, so that it stays below 8 MB between two looks."""
 _UPKEEP_COMMITS = 64
 _ZEROS = bytes(1024 * 1024)
 
@@ -66,6 +67,7 @@ class LogFile:
         self._file_id: FileId | None = None
         self._untold: list[Mishap] = []
         self._commits = 0
+        self._certain: bool | None = None
 
     def open(self) -> None:
         """Open the file now, so that its faults show at the start.
@@ -95,13 +97,27 @@ class LogFile:
         """
         result = self._guarded(lambda: self._attempt(work, may_commit, certain=certain))
         self._commits += 1
-        if self._commits % _UPKEEP_COMMITS == 0:
-            self._upkeep()
         return result
+
+    @property
+    def is_upkeep_due(self) -> bool:
+        """Whether enough was written for `upkeep` to be worth its time."""
+        return self._commits >= _UPKEEP_COMMITS
+
+    def upkeep(self) -> None:
+        """Fold the journal in, which waits for the disk, and restore the ballast: best while nobody waits."""
+        self._commits = 0
+        wal = sidecar(self.path, "-wal")
+        with suppress(OSError, SunmodeError):
+            if wal.stat().st_size > WAL_LIMIT_BYTES:
+                self.checkpoint()
+            else:
+                self._fold("PASSIVE")
+        self._ballast.restore()
 
     def checkpoint(self) -> None:
         """Fold the journal into the file, as far as open readers let us."""
-        self._guarded(lambda: self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        self._fold("TRUNCATE")
 
     def close(self) -> None:
         """Fold the journal in and close; what cannot be folded is played back at the next start."""
@@ -109,6 +125,9 @@ class LogFile:
             with suppress(sqlite3.Error):
                 self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._forget()
+
+    def _fold(self, how: str) -> None:
+        self._guarded(lambda: self._connection().execute(f"PRAGMA wal_checkpoint({how})").fetchone())
 
     def _guarded(self, act: Callable[[], T]) -> T:
         try:
@@ -135,8 +154,9 @@ class LogFile:
 
     def _attempt(self, work: Work[T], may_commit: Callable[[], bool], *, certain: bool) -> T:
         conn = self._connection()
-        if self._options.durable:
+        if self._options.durable and self._certain is not certain:
             conn.execute(f"PRAGMA synchronous = {'FULL' if certain else 'NORMAL'}")
+            self._certain = certain
         conn.execute("BEGIN IMMEDIATE")
         try:
             for mishap in self._untold:
@@ -183,7 +203,7 @@ class LogFile:
         if self._conn is not None:
             with suppress(sqlite3.Error):
                 self._conn.close()
-        self._conn = self._file_id = None
+        self._conn = self._file_id = self._certain = None
 
     def _start_anew(self, reason: str) -> None:
         self._forget()
@@ -199,13 +219,6 @@ class LogFile:
             with suppress(sqlite3.Error):
                 self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return True
-
-    def _upkeep(self) -> None:
-        wal = sidecar(self.path, "-wal")
-        with suppress(OSError, StoreUnavailable):
-            if wal.stat().st_size > WAL_LIMIT_BYTES:
-                self.checkpoint()
-        self._ballast.restore()
 
 
 class Ballast:

@@ -81,7 +81,8 @@ def connect_writer(path: Path, *, durable: bool, busy_ms: int) -> sqlite3.Connec
     """Open the one connection that writes, in autocommit mode, with its PRAGMAs set.
 
     `durable` commits survive a power cut (`synchronous=FULL`); otherwise they survive only the death of the
-    process, which is all that simulated time needs.  Memory mapping stays off, the journal stays small.
+    process, which is all that simulated time needs.  Memory mapping stays off, the journal stays small: it is
+    folded in by `LogFile.upkeep`, when nobody waits, and by a commit itself only where that does not come.
     """
     conn = sqlite3.connect(path, isolation_level=None, timeout=busy_ms / 1000.0)
     try:
@@ -92,7 +93,7 @@ def connect_writer(path: Path, *, durable: bool, busy_ms: int) -> sqlite3.Connec
             "foreign_keys = ON",
             "mmap_size = 0",
             "cache_size = -1024",
-            "wal_autocheckpoint = 512",
+            "wal_autocheckpoint = 1024",
             "journal_size_limit = 4194304",
         ):
             conn.execute(f"PRAGMA {pragma}")

@@ -1,6 +1,8 @@
 """Who writes: a thread of its own in the service, the caller itself in virtual time.
 
 - telemetry (`post`) never waits and may be dropped, oldest first; what was dropped is counted
+- posts are gathered for a moment, for to wake a thread takes longer than to write a row, and what is vital
+  goes into the transaction of the next call; a process that is killed meanwhile has not written them
 - what must be known to be written (`call`) goes first and is either committed within its time or not at all
 - the event loop never waits for a lock: the thread does, in short tries
 - giving up: a call after its time-out; posts marked vital are kept and tried again
@@ -9,7 +11,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -20,14 +21,17 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from optimizer.errors import SunmodeError
+from optimizer.store.batches import all_of, in_order
 from optimizer.store.logfile import Abandoned, LogFile, Work
-from optimizer.store.sqlite import StoreLocked, StoreUnavailable, trouble_of
+from optimizer.store.sqlite import StoreLocked, StoreUnavailable
 
 T = TypeVar("T")
 
 QUEUE_LENGTH = 1000
 """Telemetry rows that may wait for the disk."""
 _BATCH = 50
+_GATHER_S = 0.02
+"""For how long posts are gathered before the thread is woken for them."""
 _PAUSE_S = 0.5
 _CLOSE_S = 3.0
 
@@ -40,8 +44,11 @@ class Journal(Protocol):
     dropped: int
     """Rows that were given up since the start: the queue was full, or a row was refused."""
 
-    def post(self, work: Work[Any], *, vital: bool = False) -> None:
-        """Write when there is time.  Vital work is not dropped for telemetry, and done before later calls."""
+    def post(self, work: Work[Any], *, vital: bool = False, at_once: bool = False) -> None:
+        """Write when there is time.  Vital work is not dropped for telemetry, and done before later calls.
+
+        `at_once` starts the writing now: nothing is gathered.
+        """
         ...
 
     async def call(self, work: Work[T], *, timeout_s: float = 2.0) -> T:
@@ -74,7 +81,7 @@ class InlineWriter:
         self._due = _BATCH
         self.dropped = 0
 
-    def post(self, work: Work[Any], *, vital: bool = False) -> None:  # noqa: ARG002 - one lane keeps all in order
+    def post(self, work: Work[Any], *, vital: bool = False, at_once: bool = False) -> None:  # noqa: ARG002 - one lane keeps all in order
         """Collect; a full batch is written."""
         self.dropped += len(self._posts) == QUEUE_LENGTH
         self._posts.append(work)
@@ -87,7 +94,7 @@ class InlineWriter:
     async def call(self, work: Work[T], *, timeout_s: float = 2.0) -> T:  # noqa: ARG002 - the file's own wait bounds it
         """Write the posts and then `work`, at once."""
         self._write_posts()
-        return self._file.transact(work)
+        return self._transact(work, certain=True)
 
     async def flush(self) -> None:
         """Write the posts."""
@@ -102,17 +109,27 @@ class InlineWriter:
     def _write_posts(self) -> None:
         if not self._posts:
             return
-        self.dropped += self._file.transact(_all_of(tuple(self._posts)), certain=False)
+        self.dropped += self._transact(all_of(tuple(self._posts)), certain=False)
         self._posts.clear()
         self._due = _BATCH
 
+    def _transact(self, work: Work[T], *, certain: bool) -> T:
+        result = self._file.transact(work, certain=certain)
+        if self._file.is_upkeep_due:
+            self._file.upkeep()
+        return result
+
 
 class _Job:
-    """Urgent work; its future, while pending, can be cancelled by whoever waits for it."""
+    """Urgent work; its future, while pending, can be cancelled by whoever waits for it.
 
-    def __init__(self, work: Work[Any], *, awaited: bool) -> None:
+    A `certain` one is on the disk when it is done.
+    """
+
+    def __init__(self, work: Work[Any], *, awaited: bool, certain: bool = False) -> None:
         self.work = work
         self.awaited = awaited
+        self.certain = certain
         self.future: Future[Any] = Future()
 
     def may_commit(self) -> bool:
@@ -133,6 +150,9 @@ class Writer:
         self._jobs: deque[_Job] = deque()
         self._posts: deque[Work[Any]] = deque(maxlen=QUEUE_LENGTH)
         self._wake = threading.Condition()
+        self._jobs_due = False
+        self._all_due = False
+        self._rousing: asyncio.AbstractEventLoop | None = None
         self._closing = False
         self._well = True
         self._opened: Future[None] = Future()
@@ -151,7 +171,7 @@ class Writer:
         self._thread.start()
         self._opened.result()
 
-    def post(self, work: Work[Any], *, vital: bool = False) -> None:
+    def post(self, work: Work[Any], *, vital: bool = False, at_once: bool = False) -> None:
         """Queue and return; a full queue loses its oldest telemetry."""
         with self._wake:
             if vital:
@@ -160,15 +180,21 @@ class Writer:
             else:
                 self.dropped += len(self._posts) == QUEUE_LENGTH
                 self._posts.append(work)
-            self._wake.notify()
+            many = len(self._jobs) >= _BATCH or len(self._posts) >= _BATCH
+        if at_once or many or not self._rouse_soon():
+            self._rouse()
 
     async def call(self, work: Work[T], *, timeout_s: float = 2.0) -> T:
         """Queue before all telemetry and wait for the commit, without holding up the event loop."""
-        job = _Job(work, awaited=True)
+        result: T = await self._result_of(_Job(work, awaited=True, certain=True), timeout_s)
+        return result
+
+    async def _result_of(self, job: _Job, timeout_s: float) -> Any:
         with self._wake:
             self._jobs.append(job)
+            self._jobs_due = True
             self._wake.notify()
-        answer: asyncio.Future[T] = asyncio.wrap_future(job.future)
+        answer: asyncio.Future[Any] = asyncio.wrap_future(job.future)
         answer.add_done_callback(_retrieve)
         try:
             await asyncio.wait({answer}, timeout=timeout_s)
@@ -181,17 +207,20 @@ class Writer:
             job.future.cancel()
 
     async def flush(self) -> None:
-        """Wait for a call that found the queues empty: what the thread had in hand is done before it."""
+        """Wait for a call that found the queues empty: what the thread had in hand is done before it.
+
+        Upkeep that is due is done as well.
+        """
         waiting = True
         while waiting:
-            waiting = bool(self._posts or self._jobs)
-            await self.call(lambda _: None, timeout_s=_CLOSE_S)
+            self._rouse()
+            waiting = bool(self._posts or self._jobs or self._file.is_upkeep_due)
+            await self._result_of(_Job(lambda _: None, awaited=True), _CLOSE_S)
 
     def close(self) -> None:
         """Let the thread write what waits, for at most 3 s."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._closing = True
+        self._rouse()
         if self._thread.is_alive():
             self._thread.join(_CLOSE_S)
 
@@ -201,6 +230,24 @@ class Writer:
             return 0
         self._jobs.popleft()
         return 1
+
+    def _rouse_soon(self) -> bool:
+        """Let the caller's event loop wake the thread in a moment; False if there is no such loop."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if self._rousing is not loop:
+            self._rousing = loop
+            loop.call_later(_GATHER_S, self._rouse)
+        return True
+
+    def _rouse(self) -> None:
+        """Let the thread write all that waits, and see to its file."""
+        self._rousing = None
+        with self._wake:
+            self._all_due = True
+            self._wake.notify()
 
     def _run(self) -> None:
         if self._open():
@@ -221,59 +268,96 @@ class Writer:
     def _serve(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._jobs or self._posts or self._closing)
-                job = self._jobs.popleft() if self._jobs else None
-                posts = [] if job else [self._posts.popleft() for _ in range(min(_BATCH, len(self._posts)))]
-                stop = self._closing and not job and not posts
+                self._wake.wait_for(lambda: self._jobs_due or self._all_due)
+                vital, call = self._take_jobs()
+                posts = [] if vital or call else self._take_posts()
+                stop = self._closing and not (vital or call or posts)
             if stop:
                 break
-            pause_s = self._do(job) if job else self._do_posts(posts)
-            self._rest(pause_s)
+            if vital or call:
+                self._rest(self._do(vital, call))
+            elif posts:
+                self._rest(self._do_posts(posts))
+            elif self._file.is_upkeep_due:
+                self._file.upkeep()
+
+    def _take_jobs(self) -> tuple[list[_Job], _Job | None]:
+        """Take the first call with all vital work before it."""
+        vital: list[_Job] = []
+        call = None
+        while self._jobs and call is None and len(vital) < _BATCH:
+            job = self._jobs.popleft()
+            if job.awaited:
+                call = job
+            else:
+                vital.append(job)
+        self._jobs_due = bool(self._jobs)
+        return vital, call
+
+    def _take_posts(self) -> list[Work[Any]]:
+        posts = [self._posts.popleft() for _ in range(min(_BATCH, len(self._posts)))] if self._all_due else []
+        self._all_due = self._closing or bool(posts)
+        return posts
 
     def _rest(self, pause_s: float) -> None:
         if pause_s and not self._closing:
             with self._wake:
                 self._wake.wait(pause_s)
 
-    def _do(self, job: _Job) -> float:
-        """Do one job; return how long to rest, which is not at all when it went well."""
-        if job.future.cancelled():
+    def _do(self, vital: Sequence[_Job], call: _Job | None) -> float:
+        """Do vital work and the call after it in one transaction; return how long to rest if that failed."""
+        if call is not None and call.future.cancelled():
+            call = None
+        if not vital and call is None:
             return 0.0
+        work = in_order([job.work for job in vital], None if call is None else call.work)
+        may_commit = _always if call is None else call.may_commit
+        certain = call is not None and call.certain
         try:
-            result = self._file.transact(job.work, job.may_commit, certain=job.awaited)
-        except StoreLocked as error:
-            return self._put_back_or_fail(job, error, retry=True)
-        except Abandoned:
-            return 0.0
+            refused, result = self._file.transact(work, may_commit, certain=certain)
         except StoreUnavailable as error:
-            return self._put_back_or_fail(job, error, retry=not job.awaited)
+            return self._put_off(vital, call, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever waits
-            self._refuse(job, error)
+            self._refuse(vital, call, error)
             return 0.0
-        job.future.set_result(result)
+        with self._wake:
+            self.dropped += refused
+        if call is not None:
+            call.future.set_result(result)
         self._tell(well=True)
         return 0.0
 
-    def _refuse(self, job: _Job, error: Exception) -> None:
-        if not job.awaited:
-            with self._wake:
-                self.dropped += 1
-            _log.warning("a row was refused", error=str(error))
-        job.fail(error)
-
-    def _put_back_or_fail(self, job: _Job, error: StoreUnavailable, *, retry: bool) -> float:
-        self._tell(well=False, error=str(error))
-        if not retry or self._closing:
-            job.fail(error)
-            return 0.0
+    def _refuse(self, vital: Sequence[_Job], call: _Job | None, error: Exception) -> None:
+        """Hand the call's fault over; the vital work that was undone with it is done again without it."""
+        if call is not None:
+            self._put_back_jobs(vital)
+            call.fail(error)
+            return
         with self._wake:
-            self._jobs.appendleft(job)
+            self.dropped += len(vital)
+        _log.warning("rows were refused", rows=len(vital), error=str(error))
+
+    def _put_off(self, vital: Sequence[_Job], call: _Job | None, error: StoreUnavailable) -> float:
+        """Keep what is tried again: vital work always, a call while somebody else writes."""
+        if not isinstance(error, Abandoned):
+            self._tell(well=False, error=str(error))
+        again = list(vital)
+        if call is not None and isinstance(error, StoreLocked) and not self._closing:
+            again.append(call)
+        elif call is not None and not isinstance(error, Abandoned):
+            call.fail(error)
+        self._put_back_jobs(() if self._closing else again)
         # A lock was waited for inside SQLite already.
-        return 0.0 if isinstance(error, StoreLocked) else _PAUSE_S
+        return _PAUSE_S if vital and not isinstance(error, StoreLocked | Abandoned) else 0.0
+
+    def _put_back_jobs(self, jobs: Sequence[_Job]) -> None:
+        with self._wake:
+            self._jobs.extendleft(reversed(jobs))
+            self._jobs_due = bool(self._jobs)
 
     def _do_posts(self, posts: Sequence[Work[Any]]) -> float:
         try:
-            refused = self._file.transact(_all_of(posts), certain=False)
+            refused = self._file.transact(all_of(posts), certain=False)
         except SunmodeError as error:
             self._tell(well=False, error=str(error))
             self._put_back(posts)
@@ -298,28 +382,7 @@ class Writer:
             log("the log is written again" if well else "the log cannot be written", **detail)
 
 
-def _all_of(posts: Sequence[Work[Any]]) -> Work[int]:
-    """Return work that does all posts and counts those refused for a fault of their own."""
-
-    def work(conn: sqlite3.Connection) -> int:
-        return sum(not _done(conn, post) for post in posts)
-
-    return work
-
-
-def _done(conn: sqlite3.Connection, post: Work[Any]) -> bool:
-    conn.execute("SAVEPOINT post")
-    try:
-        post(conn)
-    except Exception as error:  # one bad row may not take the others along
-        if isinstance(error, sqlite3.Error) and trouble_of(error) is not None:
-            raise
-        conn.execute("ROLLBACK TO post")
-        _log.warning("a row was refused", error=str(error))
-        return False
-    finally:
-        if conn.in_transaction:
-            conn.execute("RELEASE post")
+def _always() -> bool:
     return True
 
 
