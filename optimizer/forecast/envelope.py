@@ -6,12 +6,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from optimizer.forecast.daylight import Place, sky_of
-from optimizer.forecast.quarters import DAY_SLOTS
+from optimizer.forecast.quarters import DAY_SLOTS, before_each_day
 from optimizer.forecast.vintages import Floats
 
 WINDOW_DAYS = 28
 _CLEAR_SHARE = 0.12
 """Of the days of the window so many are taken for clear at a slot; the envelope is their mean."""
+_FIRST_DAY_HIDES = 0.5
+"""By so much the clearest may exceed a single day seen, by half of it the clearer of two, and so on."""
 _DUSK_W_M2 = 20.0
 """The roof's share of the light is not reckoned from less light than this."""
 
@@ -40,7 +42,9 @@ def envelope_w(by_day_w: Floats, light_w_m2: Floats, window_days: int = WINDOW_D
     nothing_known = np.all(np.isnan(best), axis=1)
     share = _smoothed(np.nan_to_num(best))
     share[nothing_known] = np.nan
-    return np.asarray(share * light)
+    seen_days = before_each_day(np.asarray((~np.isnan(by_day_w)).any(axis=1), dtype=np.float64))
+    unseen = 1.0 + _FIRST_DAY_HIDES / np.maximum(seen_days, 1.0)
+    return np.asarray(share * light * unseen[:, None])
 
 
 def _mean_of_best(windows: Floats) -> Floats:
