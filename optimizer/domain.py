@@ -384,7 +384,11 @@ class Decision:
 
 @runtime_checkable
 class Strategy(Protocol):
-    """A policy.  `serves_goals` is False only for one that shall stand whatever the goal says."""
+    """A policy.  `serves_goals` is False only for one that shall stand whatever the goal says.
+
+    Two more attributes may stand beside: `wants_forecast = True` for one that looks ahead and is to be told
+    forecasts and habits, `plans_goals = True` for one that is not to be overruled before the last moment.
+    """
 
     name: str
     serves_goals: bool

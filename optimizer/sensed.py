@@ -17,6 +17,9 @@ from optimizer.domain import ChargerSpec, Forecast, Habit, Mode, Situation
 SLOT_S = 900.0
 """A slot of the tariff lasts a quarter hour."""
 
+PAST_SLOTS = 96
+"""What lies ahead begins a day ago: yesterday's prices stand in for those that are not known yet."""
+
 Memory = tuple[float, ...]
 
 
@@ -95,7 +98,7 @@ def sensed(situation: Situation) -> Sensed:
         need_kwh=situation.need_kwh,
         left_s=left_s,
         power_w=situation.charger.max_power_w,
-        slot=0,
+        slot=PAST_SLOTS,
         into_slot_s=into_slot_s,
         data_age_s=_number(situation.data_age_s),
         pv_w=_number(None if site is None else site.pv_w),
@@ -117,16 +120,20 @@ def _into_slot_s(now: datetime) -> float:
 
 
 def ahead_of(situation: Situation, slots: int) -> Ahead:
-    """Return what is known of the present quarter hour and those after it, `slots` in all."""
-    start = situation.now - timedelta(seconds=_into_slot_s(situation.now))
-    origin, tariff = round(start.timestamp() / SLOT_S), situation.tariff
-    starts = [start + timedelta(seconds=SLOT_S * n) for n in range(slots)] if tariff.steps else []
-    prices = [tariff.price_eur_per_kwh(at) for at in starts] or [tariff.import_eur_per_kwh] * slots
+    """Return what is known of the last `PAST_SLOTS` quarter hours and of `slots` from the present one on."""
+    present = situation.now - timedelta(seconds=_into_slot_s(situation.now))
+    origin, tariff = round(present.timestamp() / SLOT_S) - PAST_SLOTS, situation.tariff
+    starts = [present + timedelta(seconds=SLOT_S * n) for n in range(-PAST_SLOTS, slots)]
+    known = len(starts) if tariff.known_until is None else _slot_at(tariff.known_until) - origin
     return Ahead(
         origin=origin,
-        price=prices,
-        feed_in=[tariff.feed_in_eur_per_kwh] * slots,
-        priced_until=[slots],
+        price=[tariff.price_eur_per_kwh(at) for at in starts]
+        if tariff.steps
+        else [tariff.import_eur_per_kwh] * len(starts),
+        feed_in=[tariff.earned_eur_per_kwh(at) for at in starts]
+        if tariff.feed_in_steps
+        else [tariff.feed_in_eur_per_kwh] * len(starts),
+        priced_until=[max(1, min(known, len(starts)))] * (PAST_SLOTS + 1),
         pv=_outlook(situation.forecast, origin),
         load=_outlook(situation.load_forecast, origin),
         habits=_habits(situation.habit),
@@ -145,18 +152,22 @@ def _outlook(forecast: Forecast | None, origin: int) -> Outlook:
     """Return one vintage; quarter hours that it leaves out are NaN."""
     if forecast is None or not forecast.slots:
         return NOTHING_SAID
-    numbers = [round(slot.start_including.timestamp() / SLOT_S) for slot in forecast.slots]
+    numbers = [_slot_at(slot.start_including) for slot in forecast.slots]
     first, width = min(numbers), max(numbers) - min(numbers) + 1
     said = dict(zip(numbers, forecast.slots, strict=True))
     row = [said.get(first + n) for n in range(width)]
     return Outlook(
-        [round(forecast.issued_at.timestamp() / SLOT_S) - origin],
+        [_slot_at(forecast.issued_at) - origin],
         [first - origin],
         width,
         [math.nan if slot is None else slot.p10_w for slot in row],
         [math.nan if slot is None else slot.p50_w for slot in row],
         [math.nan if slot is None else slot.p90_w for slot in row],
     )
+
+
+def _slot_at(at: datetime) -> int:
+    return math.floor(at.timestamp() / SLOT_S)
 
 
 def _habits(habit: Habit | None) -> Habits:

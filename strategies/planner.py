@@ -44,9 +44,8 @@ class PlannerParams:
     unmet_eur_per_kwh: Annotated[float, Ge(0.0), Le(10.0)] = field(
         default=0.60, metadata=_doc("what a kWh costs that a goal misses, EUR")
     )
-    spare_share: Share = field(
-        default=0.3,
-        metadata=_doc("a kWh beyond the goal is worth feed-in plus this share of what importing costs more"),
+    spare_eur_per_kwh: Annotated[float, Ge(0.0), Le(10.0)] = field(
+        default=0.15, metadata=_doc("what a kWh beyond the goal is worth, EUR: less than importing one costs")
     )
     spare_kwh: Annotated[float, Ge(0.0), Le(200.0)] = field(
         default=20.0, metadata=_doc("how much more than the goal the car may take, kWh")
@@ -96,7 +95,8 @@ class Planner:
 
     name = "planner"
     serves_goals = True
-    looks_ahead = True
+    wants_forecast = True
+    plans_goals = True
     Params = PlannerParams
     kernel = staticmethod(kernel)
 
@@ -108,7 +108,7 @@ class Planner:
         """Return the parameters and the room for a plan of this charger."""
         if charger not in self._settings:
             p = self.params
-            costs = Costs(p.unmet_eur_per_kwh, p.spare_share, p.spare_kwh, p.switch_cost_eur)
+            costs = Costs(p.unmet_eur_per_kwh, p.spare_eur_per_kwh, p.spare_kwh, p.switch_cost_eur)
             weather = Weather(sky_of(p.sky_levels, p.sky_persistence_h), p.cloud_share, 150.0, 400.0)
             drive = drive_of(charger, p.green_share)
             self._settings[charger] = Model(costs, drive, weather, tables_of(p.sky_levels, p.energy_levels))

@@ -14,6 +14,7 @@ from optimizer.plant.battery import BatteryLimits
 from optimizer.plant.car import CarLimits
 from strategies.deadline import Deadline, DeadlineParams
 from strategies.fixed import Fixed, FixedParams
+from strategies.planner import Planner, PlannerParams
 from strategies.threshold import Threshold, ThresholdParams
 from strategies.timer import Timer, TimerParams
 
@@ -23,6 +24,7 @@ BUILT_IN: dict[str, Strategy] = {
     "eager": Threshold(ThresholdParams(start_delay_s=0.0, stop_delay_s=60.0, fast_by_surplus=True)),
     "timer": Timer(TimerParams()),
     "deadline": Deadline(DeadlineParams()),
+    "planner": Planner(PlannerParams(energy_levels=21, sky_levels=3)),
     "cheapest": Deadline(DeadlineParams(cheapest=True)),
 }
 

@@ -49,6 +49,8 @@ class Stranger:
     def __init__(self, inner: Strategy) -> None:
         self._inner = inner
         self.serves_goals = inner.serves_goals
+        self.wants_forecast = getattr(inner, "wants_forecast", False)
+        self.plans_goals = getattr(inner, "plans_goals", False)
 
     def propose(self, situation: Situation) -> Proposal:
         return self._inner.propose(situation)
@@ -193,7 +195,7 @@ def test_the_scalar_guards_rule_like_the_live_ones(  # noqa: PLR0917 - hypothesi
     commissioned: bool,
 ) -> None:
     policy = GuardPolicy(green_commissioned=commissioned)
-    rules = rules_of(Control(guard=policy), SPEC, serves_goals=True)
+    rules = rules_of(Control(guard=policy), SPEC, BUILT_IN["threshold"])
     now = 10_000
     sample = Sample(0.0, 0.0, 0.0, 0.0, 0.0)
     view = View(

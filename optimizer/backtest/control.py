@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from optimizer.control.guards import GuardPolicy
+from optimizer.control.guards import GuardPolicy, policy_for
 from optimizer.control.polling import IDLE_SAMPLES, PollPolicy
-from optimizer.domain import ChargerSpec, Mode
+from optimizer.domain import ChargerSpec, Mode, Strategy
 
 COMMAND_S = 15.0
 """From a decision to the charger that obeys: the cloud passes commands on within 3 to 25 s."""
@@ -59,9 +59,9 @@ class Rules(NamedTuple):
     first_until_soc: float
 
 
-def rules_of(control: Control, charger: ChargerSpec, *, serves_goals: bool) -> Rules:
-    """Return the settings as the kernels take them."""
-    guard, poll = control.guard, control.poll
+def rules_of(control: Control, charger: ChargerSpec, strategy: Strategy) -> Rules:
+    """Return the settings as the kernels take them, for one strategy."""
+    guard, poll = policy_for(strategy, control.guard), control.poll
     connected_s = poll.charger_active_s + _CONNECTED_SHARE * (poll.charger_idle_s - poll.charger_active_s)
     return Rules(
         resting=int(guard.resting_mode),
@@ -78,7 +78,7 @@ def rules_of(control: Control, charger: ChargerSpec, *, serves_goals: bool) -> R
         switch_cost_eur=guard.switch_cost_eur,
         margin_s=guard.goal_margin_s,
         release_s=guard.goal_release_s,
-        serves_goals=serves_goals,
+        serves_goals=strategy.serves_goals,
         sample_min=_minutes(poll.site_interval_s),
         lag_min=control.sample_lag_min,
         active_min=_minutes(poll.charger_active_s),

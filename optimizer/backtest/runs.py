@@ -80,9 +80,9 @@ def run_strategy(
     clock = clock or SystemClock()
     control = control or Control()
     fast = compiled and isinstance(strategy, Compilable)
-    rules = rules_of(control, case.home.charger, serves_goals=strategy.serves_goals)
+    rules = rules_of(control, case.home.charger, strategy)
     kernel, setting, memory = _policy(strategy, case, fast=fast)
-    looks_ahead = getattr(strategy, "looks_ahead", False)
+    looks_ahead = getattr(strategy, "wants_forecast", False)
     simulate, tape = _simulate(kernel, fast=fast), tape_of(case, as_arrays=fast, looks_ahead=looks_ahead)
     columns = _columns(case.minutes if trace else 0)
     changed = np.zeros(loop.DAY_MIN, np.int64) if fast else [0] * loop.DAY_MIN

@@ -18,7 +18,7 @@ worth a call, but FAST and ECO must not wait for the next car: they are lowered 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from optimizer.control.freshness import Band, Freshness, band, lease_until_s
@@ -28,10 +28,13 @@ from optimizer.goals import goal_at_risk
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from optimizer.domain import Proposal, ReasonParams
+    from optimizer.domain import Proposal, ReasonParams, Strategy
 
 PASSED, LEASE, NO_CAR_LEASE, NO_CAR, HELD, STALE, GOAL, DWELL, CHANGES, GAIN, BUDGET = range(11)
 """Codes of the kernels: what changed the proposal, PASSED if nothing did."""
+
+LAST_MOMENT_S = 120.0
+"""A command on its way, a contactor that closes, a car that wakes up: two minutes."""
 
 _FRESH, _HOLD = 0, 1
 _STOP, _FAST, _ECO = 0, 1, 2
@@ -147,6 +150,14 @@ class GuardPolicy:
     def resting_mode(self) -> Mode:
         """What is safe when nobody watches: GREEN if it was seen to work on this site, else STOP."""
         return Mode.GREEN if self.green_commissioned else Mode.STOP
+
+
+def policy_for(strategy: Strategy, policy: GuardPolicy) -> GuardPolicy:
+    """Return the policy for a strategy: one that plans its goals is overruled at the last moment only."""
+    if not getattr(strategy, "plans_goals", False):
+        return policy
+    margin_s = min(policy.goal_margin_s, LAST_MOMENT_S)
+    return replace(policy, goal_margin_s=margin_s, goal_release_s=min(policy.goal_release_s, LAST_MOMENT_S))
 
 
 @dataclass(frozen=True, slots=True)

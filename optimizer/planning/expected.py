@@ -63,10 +63,15 @@ def task_of(seen: Sensed, ahead: Ahead, spare_kwh: float) -> Task:
 
 
 def price_at(prices: Sequence[float], known: int, slot: int) -> float:
-    """Return a price; where it is not known yet, that of the same time a day before."""
+    """Return a price; where it is not known yet, that of the same time a day before stands in.
+
+    One that stands in is not below 0, for energy may not look like a gift because nobody knows what it costs.
+    """
+    if slot < known:
+        return prices[slot]
     while slot >= known:
         slot -= _DAY_SLOTS
-    return prices[slot] if slot >= 0 else prices[max(known - 1, 0)]
+    return max(0.0, prices[slot] if slot >= 0 else prices[max(known - 1, 0)])
 
 
 def most_taken_kwh(ahead: Ahead, row: int) -> float:

@@ -50,11 +50,11 @@ Key = tuple[float, float, float, float, float, float, float, float]
 class Costs(NamedTuple):
     """Prices that no tariff tells: of energy that is missed, of energy beyond the goal, of a change of modes.
 
-    `spare_share` is where between feed-in and import price a kWh beyond the goal is worth, up to `spare_kwh`.
+    Of that up to `spare_kwh` are thought of.
     """
 
     unmet_eur_per_kwh: float
-    spare_share: float
+    spare_eur_per_kwh: float
     spare_kwh: float
     switch_eur: float
 
@@ -156,7 +156,7 @@ def key_of(ahead: Ahead, task: Task, power_w: float) -> Key:
 
 def fill_energy(ahead: Ahead, task: Task, model: Model) -> None:
     """Set what is expected to be taken up to each level of energy, and the cost of leaving there."""
-    tables, unmet_eur = model.tables, model.costs.unmet_eur_per_kwh
+    tables, costs = model.tables, model.costs
     levels = len(tables.taken)
     step_kwh = task.top_kwh / (levels - 1)
     tables.span[2] = step_kwh
@@ -164,16 +164,10 @@ def fill_energy(ahead: Ahead, task: Task, model: Model) -> None:
         kwh = level * step_kwh
         tables.taken[level] = kwh if task.habit < 0 else expected_kwh(ahead, task.habit, kwh)
     wanted_kwh = task.goal_kwh if task.habit < 0 else tables.taken[levels - 1]
-    spare_eur = spare_eur_per_kwh(ahead, task, model.costs.spare_share)
     for level in range(levels):
         missing_kwh = wanted_kwh - tables.taken[level]
-        tables.leaving[level] = missing_kwh * (unmet_eur if missing_kwh > 0.0 else spare_eur)
-
-
-def spare_eur_per_kwh(ahead: Ahead, task: Task, share: float) -> float:
-    """Return what a kWh beyond the goal is worth: between feed-in and the last known price."""
-    slot = min(max(task.known, 1), len(ahead.price)) - 1
-    return ahead.feed_in[slot] + share * (ahead.price[slot] - ahead.feed_in[slot])
+        worth_eur = costs.unmet_eur_per_kwh if missing_kwh > 0.0 else costs.spare_eur_per_kwh
+        tables.leaving[level] = missing_kwh * worth_eur
 
 
 def surplus_at(ahead: Ahead, task: Task, slot: int, score: float, weather: Weather) -> tuple[float, float]:

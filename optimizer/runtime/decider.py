@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from optimizer.control.guards import GuardInputs, GuardPolicy, guard
+from optimizer.control.guards import GuardInputs, GuardPolicy, guard, policy_for
 from optimizer.control.sharing import Claim, share
 from optimizer.control.surplus import available_to_car
 from optimizer.domain import Decision, Goal, Mode, Proposal, Reason, Situation, Strategy
@@ -43,6 +43,7 @@ class Decider:
         self._world = world
         self._rules = rules
         self._strategy = strategy
+        self._guard = policy_for(strategy, rules.guard)
         self._on_fault = on_fault
 
     def decide(self, now: datetime, now_s: float) -> list[Deliberation]:
@@ -52,7 +53,7 @@ class Decider:
 
     def without_slot(self, one: Deliberation) -> Deliberation:
         """Return the same deliberation for when the budget has no call left for a rise."""
-        return ruled(one.situation, one.proposal, replace(one.inputs, slot_free=False), self._rules.guard)
+        return ruled(one.situation, one.proposal, replace(one.inputs, slot_free=False), self._guard)
 
     def adopt(self, one: Deliberation) -> None:
         """Let the decision stand: the next one starts from it."""
@@ -101,7 +102,7 @@ class Decider:
     def _deliberate(self, view: ChargerView, now: datetime, now_s: float) -> Deliberation:
         situation = self._situation(view, now, now_s)
         proposal = proposed(self._strategy, situation, self._rules.guard.resting_mode, self._on_fault)
-        return ruled(situation, proposal, self._inputs(view, situation, now_s), self._rules.guard)
+        return ruled(situation, proposal, self._inputs(view, situation, now_s), self._guard)
 
     def _situation(self, view: ChargerView, now: datetime, now_s: float) -> Situation:
         site = self._world.site

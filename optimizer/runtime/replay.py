@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from optimizer.control.freshness import Freshness
-from optimizer.control.guards import GuardInputs, GuardPolicy, Override
+from optimizer.control.guards import GuardInputs, GuardPolicy, Override, policy_for
 from optimizer.domain import (
     ChargerSpec,
     ChargerStatus,
@@ -43,26 +43,31 @@ _GUARDED = (
 
 
 class Contexts:
-    """What seldom changes, by charger; equal for all decisions until the tariff is another one."""
+    """What seldom changes, by charger; equal for all decisions until the tariff or the charger is another."""
 
     def __init__(self, rules: Rules, strategy: Strategy) -> None:
         self._settled = {spec.name: _settled(spec, rules, strategy) for spec in rules.chargers}
+        self._specs = {spec.name: spec for spec in rules.chargers}
         self._tariff: Tariff | None = None
         self._of: dict[str, Json] = {}
 
     def of(self, situation: Situation) -> Json:
         """Return the charger, the tariff, the policy, and whose proposal it is."""
+        spec = situation.charger
+        if spec is not self._specs[spec.name]:  # more was learnt of it
+            self._settled[spec.name] = {**self._settled[spec.name], "charger": asdict(spec)}
+            self._specs[spec.name], self._tariff = spec, None
         if situation.tariff is not self._tariff:
             self._tariff, written = situation.tariff, tariff_to_json(situation.tariff)
             self._of = {name: {**settled, "tariff": written} for name, settled in self._settled.items()}
-        return self._of[situation.charger.name]
+        return self._of[spec.name]
 
 
 def _settled(spec: ChargerSpec, rules: Rules, strategy: Strategy) -> Json:
-    params = getattr(strategy, "params", None)
+    params, guard = getattr(strategy, "params", None), policy_for(strategy, rules.guard)
     return {
         "charger": asdict(spec),
-        "guard": {**asdict(rules.guard), "dwell_s": {m.name: s for m, s in rules.guard.dwell_s.items()}},
+        "guard": {**asdict(guard), "dwell_s": {m.name: s for m, s in guard.dwell_s.items()}},
         "strategy": strategy.name,
         "params": {} if params is None else _plain(asdict(params)),
     }

@@ -19,7 +19,7 @@ from datetime import datetime
 
 import structlog
 
-from optimizer.control.guards import GuardInputs
+from optimizer.control.guards import GuardInputs, policy_for
 from optimizer.domain import Mode, Situation, Strategy
 from optimizer.runtime.decider import Deliberation, proposed, ruled, serves_goals
 from optimizer.runtime.replay import Contexts, inputs_of
@@ -111,7 +111,7 @@ class Shadow:
 
     def _follow(self, in_use: Deliberation) -> None:
         name = in_use.decision.charger
-        course, policy = self._courses[name], self._rules.guard
+        course, policy = self._courses[name], policy_for(self._strategy, self._rules.guard)
         situation = course.seen_from(in_use.situation, in_use.inputs.now_s)
         inputs = course.guarded_by(in_use.inputs, serves_goals=serves_goals(self._strategy, situation))
         proposal = proposed(self._strategy, situation, policy.resting_mode, self._tell)
