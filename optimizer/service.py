@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -25,6 +25,7 @@ from optimizer.runtime.calendar import Calendar, Job, OnFailure, SystemCalendar,
 from optimizer.runtime.commander import Commander
 from optimizer.runtime.cycle import Cycle, Parts, first_of
 from optimizer.runtime.decider import Decider
+from optimizer.runtime.learning import Learning, honoured
 from optimizer.runtime.looking_ahead import Ground, forecast_jobs
 from optimizer.runtime.notify import Notifier
 from optimizer.runtime.owner import Owner
@@ -42,6 +43,7 @@ from optimizer.solax.client import SolaxClient
 from optimizer.solax.transport import open_http
 from optimizer.sources.http_json import open_web
 from optimizer.store.commands import Callback
+from optimizer.store.experience import Known, known_at
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 from optimizer.store.recovery import NOTHING, Recovered
@@ -96,7 +98,7 @@ def rules_from(settings: Settings, *, dry_run: bool = False) -> Rules:
             fresh_s=control.fresh_s,
             stale_s=control.stale_s,
             lease_s=control.lease_s,
-            green_commissioned=control.green_commissioned,
+            green_commissioned=bool(control.green_commissioned),
             dwell_s=control.dwell_s.by_mode(),
             max_changes_per_day=control.max_changes_per_day,
             switch_cost_eur=control.switch_cost_eur,
@@ -180,6 +182,7 @@ class Service:
         )
         self._stack.callback(self.store.close)
         past = await self._past()
+        self._go_by(known_at(settings.store.path))
         take_over(self.world, past, clock.now(), clock.monotonic_s())
         web = open_web(self._ports.web)
         self._stack.push_async_callback(web.aclose)
@@ -194,6 +197,12 @@ class Service:
         self._stack.push_async_callback(self._calendar.stop)
         self._tell_start()
         self._ports.notifier.ready()
+
+    def _go_by(self, known: Mapping[str, Known]) -> None:
+        """Take over what experience tells where the owner has said nothing."""
+        self.rules = honoured(self.rules, known, self.settings.control.green_commissioned)
+        for spec in self.rules.chargers:
+            self.world.chargers[spec.name].spec = spec
 
     def _tell_start(self) -> None:
         name, tried = self.strategy.name, "" if self.tried is None else self.tried.name
@@ -275,7 +284,7 @@ class Service:
             callback_url=callback_url,
             call_timeout_s=settings.solax.call_timeout_s,
             status_map=settings.solax.status_map,
-            cars_w=sum(spec.max_power_w for spec in self.rules.chargers),
+            cars_w=sum(spec.max_power_w for spec in settings.charger_specs()),
         )
         self._stack.push_async_callback(client.aclose)
         return client
@@ -319,6 +328,7 @@ class Service:
             *scoring,
             *self._asking(),
             *forecast_jobs(self.settings, self._ground(), (self.strategy, self.tried)),
+            Job("learning", cron(hour=3, minute=20), self._learning().run, timeout_s=600.0),
             Job("energy", cron(minute="*/15", second=5), self._settle),
             Job("retention", cron(hour=2, minute=40), self._prune, timeout_s=600.0),
             Job("backup", cron(hour=3, minute=10), self._backup, timeout_s=600.0),
@@ -340,6 +350,10 @@ class Service:
     def _ground(self) -> Ground:
         ports = self._ports
         return Ground(ports.clock, self.store, self.world, ports.reckoner, ports.web, ports.inline)
+
+    def _learning(self) -> Learning:
+        ports, specs = self._ports, self.settings.charger_specs()
+        return Learning(self.store, self.world, specs, ports.clock, ports.inline)
 
     async def _settle(self) -> None:
         self.settle()

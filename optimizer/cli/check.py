@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from optimizer.cli import config_option
+from optimizer.cli.experience_view import experience_lines
 from optimizer.cli.run import configure_logs, open_site
 from optimizer.clock import Clock
 from optimizer.config import Settings
@@ -54,12 +55,21 @@ class Finding:
 
 
 @click.command("check")
+@click.option("--commission", "trial", is_flag=True, help="Try whether GREEN works, with a car plugged in.")
+@click.option("--charger", metavar="NAME", help="The charger to try; needed where there are several.")
+@click.option("--yes", is_flag=True, help="Try it without asking.")
 @config_option
-def check_command(config_path: Path | None) -> None:
+def check_command(trial: bool, charger: str | None, yes: bool, config_path: Path | None) -> None:
     """Check config, token, cloud, chargers and database; uses one call for the house and one per charger."""
     path = find_config(config_path, os.environ)
     settings = load_settings(path, os.environ)
     configure_logs(settings)
+    if trial:
+        from optimizer.cli.commission import commission
+
+        raise click.exceptions.Exit(0 if commission(settings, charger, yes=yes) else 1)
+    if charger is not None or yes:
+        raise click.UsageError("--charger and --yes belong to --commission")
     _show(Finding("config", True, f"{path}: every key is good"))
     for warning in settings.warnings():
         _show(Finding("config", True, f"but {warning}"))
@@ -94,6 +104,8 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
             return
         stack.callback(store.close)
         yield _database(settings)
+        for what, text in experience_lines(settings):
+            yield Finding(what, True, text)
         async for finding in _prices(settings, site.ports):
             yield finding
         http = open_http(site.base_url, site.token)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from optimizer.cli import config_option
+from optimizer.cli.experience_view import experience_document, experience_lines
 from optimizer.clock import SystemClock
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
@@ -133,6 +134,8 @@ def _lines(status: Status, settings: Settings, now: datetime) -> Iterator[str]:
         until = f"until {order.until.astimezone(zone):%a %H:%M}"
         held = "automatic" if order.mode is None else f"{order.mode.name} {until}"
         yield f"  by hand   {order.charger or 'all'}: {held}"
+    for what, text in experience_lines(settings):
+        yield f"  {what:<9} {text}"
     budget = settings.budget
     minute = f"{status.calls_last_minute} of {budget.calls_per_minute} calls in the last minute"
     yield f"  budget    {minute}, {status.calls_last_day} of {budget.calls_per_day} in the last day"
@@ -221,6 +224,7 @@ def _document(status: Status, settings: Settings, now: datetime) -> Mapping[str,
         },
         "overrides": [{**asdict(order), "mode": _name(order.mode)} for order in status.overrides],
         "sessions": status.sessions,
+        "experience": experience_document(settings),
         "budget": {
             "calls_last_minute": status.calls_last_minute,
             "calls_per_minute": settings.budget.calls_per_minute,

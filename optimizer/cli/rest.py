@@ -22,12 +22,14 @@ from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
 from optimizer.domain import ChargerReading, ChargerSpec, Mode
 from optimizer.errors import CloudError
+from optimizer.runtime.learning import honoured
 from optimizer.runtime.locks import account_lock, database_lock
 from optimizer.runtime.one_command import OneCommand, send
 from optimizer.service import limits_from, rules_from
 from optimizer.solax.client import SolaxClient, in_batches
 from optimizer.solax.transport import open_http
 from optimizer.store.commands import CommandState
+from optimizer.store.experience import known_at
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 from optimizer.store.overrides import override_for
@@ -84,7 +86,8 @@ async def _rest(settings: Settings) -> bool:
         past = await store.recover()
         restless = {spec.serial: spec for spec in settings.charger_specs() if _is_restless(spec, past)}
         batches = [[restless[serial] for serial in batch] for batch in in_batches(tuple(restless))]
-        mode = rules_from(settings).guard.resting_mode
+        known, said = known_at(settings.store.path), settings.control.green_commissioned
+        mode = honoured(rules_from(settings), known, said).guard.resting_mode
         return all([await _send(client, store, clock, mode, specs) for specs in batches])
 
 

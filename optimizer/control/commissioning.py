@@ -67,6 +67,11 @@ class Proof:
             self.pauses if later.pauses is None else later.pauses,
         )
 
+    def __str__(self) -> str:
+        with_sun = {None: "not seen with surplus", True: "follows the surplus", False: "does not follow it"}
+        without = {None: "not seen without surplus", True: "pauses without", False: "draws without"}
+        return f"{with_sun[self.follows]}, {without[self.pauses]}"
+
     @property
     def is_new(self) -> bool:
         """Whether anything was shown."""
@@ -111,9 +116,19 @@ def judged(samples: Sequence[Sample], spec: ChargerSpec) -> Proof:
     return proof
 
 
+def below_w(spec: ChargerSpec) -> float:
+    """Return the surplus below which GREEN must pause."""
+    return spec.green_floor_w - _BELOW_BY_W
+
+
+def above_w(spec: ChargerSpec) -> float:
+    """Return the surplus with which GREEN must charge."""
+    return max(spec.green_floor_w, spec.power_w(PILOT_A)) + _ABOVE_BY_W
+
+
 def _pauses(row: Sequence[Sample], spec: ChargerSpec) -> bool | None:
     """Return what the newest samples show of a charger without surplus; None: nothing, or there was some."""
-    lacking = [one.most_w < spec.green_floor_w - _BELOW_BY_W for one in row]
+    lacking = [one.most_w < below_w(spec) for one in row]
     draws = [one.ev_w >= _DRAWS_W for one in row]
     paused = [_has_paused(one) for one in row]
     return _shown(lacking, paused, draws)
@@ -121,7 +136,7 @@ def _pauses(row: Sequence[Sample], spec: ChargerSpec) -> bool | None:
 
 def _follows(row: Sequence[Sample], spec: ChargerSpec) -> bool | None:
     """Return what the newest samples show of a charger with surplus; None: nothing, or there was little."""
-    ample = [one.least_w >= _enough_w(spec) for one in row]
+    ample = [one.least_w >= above_w(spec) for one in row]
     fails = [_has_paused(one) or _imports(one) or _is_stuck(one, spec) for one in row]
     return _shown(ample, [_uses(one, spec) for one in row], fails)
 
@@ -131,11 +146,6 @@ def _shown(matters: Sequence[bool], good: Sequence[bool], bad: Sequence[bool]) -
     if len(matters) >= _TO_SHOW and all(matters[-_TO_SHOW:]) and all(good[-_TO_SHOW:]):
         return True
     return False if len(matters) >= _TO_REFUTE and all(matters) and all(bad) else None
-
-
-def _enough_w(spec: ChargerSpec) -> float:
-    """Return the surplus with which GREEN must charge."""
-    return max(spec.green_floor_w, spec.power_w(PILOT_A)) + _ABOVE_BY_W
 
 
 def _has_paused(one: Sample) -> bool:

@@ -116,6 +116,20 @@ def doubts(spec: ChargerSpec, known: Experience) -> tuple[Doubt, ...]:
     return tuple(doubt for doubt in found if doubt is not None)
 
 
+def words(found: Experience) -> str:
+    """Return what is known in words; nothing where it is nothing."""
+    parts = []
+    if found.fast is not None:
+        parts.append(f"FAST draws {_seen(found.fast)}")
+    if found.eco_floor is not None:
+        on = "" if found.phases is None else f" on {found.phases} phase{'s' if found.phases > 1 else ''}"
+        parts.append(f"ECO holds {_seen(found.eco_floor)}{on}")
+    if found.full_sessions:
+        slow = "" if found.taper_kwh is None else f", slower over the last {found.taper_kwh:.1f} kWh"
+        parts.append(f"the car was full {found.full_sessions} times{slow}")
+    return "; ".join(parts)
+
+
 def _visits(readings: Sequence[ChargerReading]) -> Iterator[list[ChargerReading]]:
     """Yield the readings of each car's stay; another stay begins where the counter starts anew, too."""
     visit: list[ChargerReading] = []
@@ -250,3 +264,7 @@ def _lately(drawn: Drawn) -> str:
 
 def _kw(power_w: float) -> str:
     return f"{power_w / 1000.0:.1f} kW"
+
+
+def _seen(drawn: Drawn) -> str:
+    return f"{_kw(drawn.power_w)} ({drawn.sessions} sessions)"

@@ -25,6 +25,7 @@ _AROUND_S = 150.0
 """A sample is up to one look old, and so is what the charger tells: the power must be steady for so long."""
 
 _TRIES = 2
+_LONGEST_WAIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Commissioning:
             CloudError: the charger cannot be read at all, or the token is refused.
 
         """
-        first = await self._charger()
+        first = await self._first()
         if not first.status.connected:
             state = "" if first.status.tells_of_car else f" that it tells of: it is {_word(first)}"
             return Seen(Proof(), f"no car is plugged in{state}")
@@ -83,6 +84,16 @@ class Commissioning:
             if self.known.then(proof).verdict is not Verdict.WORKS:
                 await self._leave_in_stop()
         return seen
+
+    async def _first(self) -> ChargerReading:
+        """Read the charger, after a wait where the budget wants a short one."""
+        try:
+            return await self._charger()
+        except RateLimited as held:
+            if held.retry_at_s - self.clock.monotonic_s() > _LONGEST_WAIT_S:
+                raise
+            await self._until(held)
+            return await self._charger()
 
     async def _tried(self, first: ChargerReading) -> Seen:
         """Command GREEN and watch; whatever ends it says why."""
@@ -193,7 +204,9 @@ class Commissioning:
             self.tell(f"not read: {error}")
 
     async def _until(self, held: RateLimited) -> None:
-        await self.clock.sleep(max(1.0, held.retry_at_s - self.clock.monotonic_s()))
+        wait_s = max(1.0, held.retry_at_s - self.clock.monotonic_s())
+        self.tell(f"waiting {wait_s:.0f} s for the call budget")
+        await self.clock.sleep(wait_s)
 
     async def _leave_in_stop(self) -> None:
         try:

@@ -44,6 +44,7 @@ TABLES = (
     "score",
     "event",
     "override",
+    "experience",
 )
 """What a reader may want; the rest is bookkeeping."""
 

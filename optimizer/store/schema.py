@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x53554E4D
 """`SUNM`, in the file's header: tells our file from any other SQLite database."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """How many migrations there are; kept in `PRAGMA user_version`."""
 
 _READINGS = (
@@ -192,6 +192,18 @@ _PRICES = (
 )
 
 
+_EXPERIENCE = (
+    """CREATE TABLE experience (
+        serial TEXT NOT NULL,
+        what TEXT NOT NULL,           -- 'power' or 'green'
+        charger TEXT NOT NULL,
+        at TEXT NOT NULL,
+        value TEXT NOT NULL,          -- JSON
+        PRIMARY KEY (serial, what)
+    ) STRICT, WITHOUT ROWID""",
+)
+
+
 def migrations() -> Migrations:
     """Return all steps from an empty file to today's tables, in order."""
     steps: Migrations = sqlite_utils_without_pandas().Migrations("sunmode")
@@ -210,6 +222,11 @@ def migrations() -> Migrations:
     @steps()
     def m003_prices(db: Database) -> None:
         for statement in _PRICES:
+            db.execute(statement)
+
+    @steps()
+    def m004_experience(db: Database) -> None:
+        for statement in _EXPERIENCE:
             db.execute(statement)
 
     return steps
