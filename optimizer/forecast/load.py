@@ -18,13 +18,14 @@ _LEAD_ENDS = np.array([1, 2, 4, 8, 16, 48, 96])
 _STATES = 8
 _RANK_EDGES = np.linspace(0.0, 1.0, 21)
 _HALF_LIFE_DAYS = 60.0
-_PRIOR_COUNT = 3.0
-_SPANS = (3.0, 48.0)
+_PRIOR_COUNT = 0.3
+"""Times the root of the number of leads that are looked at together."""
+_SPANS = (2.0, 48.0)
 """Half-lives (slots) of what the last hours and the last day have shown."""
 _USUAL_RANK = 0.5
 _DAY_LEANS_SLOTS = 8.0
 """The last day leans on so many quarter hours as usual."""
-_NOW_FADES_SLOTS, _DAY_FADES_SLOTS = 6.0, 96.0
+_NOW_FADES_SLOTS, _DAY_FADES_SLOTS = 10.0, 192.0
 
 
 def load_vintages(
@@ -73,7 +74,7 @@ class _House:
 
     def powers_w(self) -> Iterator[Floats]:
         """Yield each day's quantiles (vintages, width, 3), W."""
-        law = Law(_RANK_EDGES, _prior(), _HALF_LIFE_DAYS)
+        law = Law(_RANK_EDGES, _prior(len(self._lead)), _HALF_LIFE_DAYS)
         wait_days = len(self._lead) // DAY_SLOTS + 1
         for day, level in enumerate(learnt_quantiles(law, self, self._ranks.days, wait_days)):
             yield at_levels(self._usual_w[day], self._row[self._target(day)], level)
@@ -107,7 +108,8 @@ def _mean_ranks(rank: Floats, issued: Ints) -> tuple[Floats, Floats]:
     return (now[0] + mean_day) / (now[1] + 1.0), mean_day
 
 
-def _prior() -> Floats:
+def _prior(width: int) -> Floats:
     """Return what is believed at first: every level is as likely, whatever the day so far."""
     bins = len(_RANK_EDGES) - 1
-    return np.full((len(_LEAD_ENDS) + 1, _STATES, bins), _PRIOR_COUNT / bins)
+    leads = np.diff(np.concatenate(([0], _LEAD_ENDS, [max(width, _LEAD_ENDS[-1] + 1)])))
+    return np.full((_STATES, bins), 1.0 / bins) * _PRIOR_COUNT * np.sqrt(leads)[:, None, None]

@@ -15,11 +15,11 @@ LEVELS = np.array([0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.
 KINDS = 2
 """Workdays and weekends."""
 _EDGES_W = np.concatenate(([0.0], np.geomspace(10.0, 40_000.0, 60)))
-_HALF_LIFE_DAYS = 21.0
+_HALF_LIFE_DAYS = 18.0
 _NEAR_SLOTS = np.arange(-2, 3)
 _NEAR_SHARES = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9.0
-_OTHER_KIND, _WHOLE_DAY = 0.3, 0.1
-"""How much a slot leans on the same slot of the other kind of day, and on the day as a whole."""
+_OTHER_KIND_DAYS, _WHOLE_DAY_DAYS = 1.5, 0.6
+"""A slot leans on that of the other kind of day, and on the day as a whole, as if on so many days."""
 _SLOT_S, _WORKDAYS = 900, 5
 
 
@@ -73,8 +73,10 @@ def _count(counts: Floats, row: Ints, watts: Floats) -> None:
 
 def _leaning(counts: Floats) -> Floats:
     """Return counts that lean on the other kind of day and on the day as a whole."""
-    whole_day = counts.sum(axis=(0, 1)) / DAY_SLOTS
-    return np.asarray(counts + _OTHER_KIND * counts[::-1] + _WHOLE_DAY * whole_day)
+    seen_days = np.maximum(1.0, counts.sum(axis=(1, 2), keepdims=True) / DAY_SLOTS)
+    other_kind = (counts / seen_days)[::-1]
+    whole_day = counts.sum(axis=(0, 1)) / (seen_days.sum() * DAY_SLOTS)
+    return np.asarray(counts + _OTHER_KIND_DAYS * other_kind + _WHOLE_DAY_DAYS * whole_day)
 
 
 def ranks(by_day_w: Floats, usual: Floats, row: Ints) -> Floats:
