@@ -15,6 +15,7 @@ from guide_home import GARAGE, GuideHome
 from living import HOUR, START, Life, live
 from sunmode_process import Site, site_of
 
+from optimizer.cli.report_site import site_of as site_of_config
 from optimizer.clock import SystemClock
 from optimizer.control.commissioning import Proof
 from optimizer.domain import ChargerReading, ChargerSpec, ChargerStatus, Mode
@@ -154,6 +155,17 @@ def test_a_stop_leaves_green_behind_where_it_was_shown_to_work(tmp_path: Path, t
         assert life.mode() is Mode.GREEN
 
     live(tmp_path, token, script, config=FAST_ALWAYS)
+
+
+def test_a_score_reckons_with_the_power_that_was_learnt(tmp_path: Path, token: str) -> None:
+    async def script(life: Life) -> None:
+        await life.begin()
+        await life.ends()
+        write_experience(life.settings.store.path, SPEC, START, SLOW, ())
+
+    live(tmp_path, token, script)
+    site = site_of_config(tmp_path / "config.toml")
+    assert (site.home.charger.max_power_w, site.home.car.max_w) == (3600.0, 3600.0)
 
 
 # The command line.

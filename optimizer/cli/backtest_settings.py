@@ -31,14 +31,22 @@ class FromConfig:
     notes: tuple[str, ...] = ()
 
 
-def from_config(path: Path, env: Mapping[str, str]) -> FromConfig:
-    """Read the configuration at `path`; raises `ConfigError` as every command does."""
+def from_config(path: Path, env: Mapping[str, str], *, as_learnt: bool = False) -> FromConfig:
+    """Read the configuration at `path`; raises `ConfigError` as every command does.
+
+    `as_learnt` goes by what the log knows of the chargers where the configuration says nothing: as the
+    service does.
+    """
     from optimizer.config.loading import load_settings
     from optimizer.control.budget import Priority
+    from optimizer.runtime.learning import honoured
     from optimizer.service import limits_from, rules_from
+    from optimizer.store.experience import known_at
 
     settings = load_settings(path, env)
-    rules, battery, first = rules_from(settings), settings.battery, settings.charger[0]
+    known = known_at(settings.store.path) if as_learnt else {}
+    rules = honoured(rules_from(settings), known, settings.control.green_commissioned)
+    battery, first = settings.battery, settings.charger[0]
     spec = rules.chargers[0]
     control = Control(
         guard=rules.guard,

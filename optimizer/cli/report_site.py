@@ -22,7 +22,7 @@ from optimizer.report.replay import Contender, Site
 def site_of(config_path: Path | None) -> Site:
     """Read the configuration; raises `ConfigError` as every command does."""
     path = find_config(config_path, os.environ)
-    settings, found = load_settings(path, os.environ), from_config(path, os.environ)
+    settings, found = load_settings(path, os.environ), from_config(path, os.environ, as_learnt=True)
     notes: list[str] = list(found.notes)
     standard = tuple(_standard(found.tables, notes))
     return Site(
