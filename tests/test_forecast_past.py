@@ -230,3 +230,11 @@ def test_a_year_takes_little_time_and_room(ohrberg_w: Floats) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 60e6
+
+
+def test_who_asks_for_the_last_vintage_only_gets_what_all_would_have_learnt() -> None:
+    pv_w = plant(40)[: 40 * DAY_SLOTS - 30]
+    alone = pv_vintages(pv_w, MIDSUMMER * DAY_SLOTS, every_slots=96_000)
+    last = pv_vintages(pv_w, MIDSUMMER * DAY_SLOTS)
+    assert len(alone.known_from) == 2
+    assert np.array_equal(alone.p50_w[-1], last.p50_w[-1])

@@ -8,7 +8,15 @@ from datetime import UTC, tzinfo
 import numpy as np
 
 from optimizer.forecast.learnt import Cases, Law, learnt_quantiles
-from optimizer.forecast.quarters import DAY_SLOTS, Quarters, quarters, recent, vintages_of
+from optimizer.forecast.quarters import (
+    DAY_SLOTS,
+    Quarters,
+    asked_for,
+    learning_step,
+    quarters,
+    recent,
+    vintages_of,
+)
 from optimizer.forecast.usual import at_levels, kind_and_clock, ranks, usual_w
 from optimizer.forecast.vintages import Floats, Ints, Vintages
 from optimizer.forecast.week_ago import days_for_week_ago, week_ago_w
@@ -40,9 +48,9 @@ def load_vintages(
     """
     series = quarters(np.maximum(np.asarray(load_w, dtype=np.float64), 0.0), first_slot)
     row = kind_and_clock(first_slot - series.lead_in, series.by_day.size + width, zone)
-    house = _House(series, row, series.issues(every_slots), width)
+    house = _House(series, row, series.issues(learning_step(every_slots)), width)
     ours = vintages_of(series, house.issued, width, house.powers_w())
-    return _or_week_ago(ours, series)
+    return asked_for(_or_week_ago(ours, series), series, every_slots)
 
 
 def _or_week_ago(ours: Vintages, series: Quarters) -> Vintages:

@@ -9,7 +9,15 @@ import numpy as np
 from optimizer.forecast.daylight import Place
 from optimizer.forecast.envelope import clear_sky_w
 from optimizer.forecast.learnt import Cases, Law, learnt_quantiles
-from optimizer.forecast.quarters import DAY_SLOTS, Quarters, quarters, recent, vintages_of
+from optimizer.forecast.quarters import (
+    DAY_SLOTS,
+    Quarters,
+    asked_for,
+    learning_step,
+    quarters,
+    recent,
+    vintages_of,
+)
 from optimizer.forecast.vintages import Floats, Ints, Vintages
 
 _LEAD_ENDS = np.array([2, 4, 8, 16, 32, 64, 96])
@@ -40,9 +48,9 @@ def pv_vintages(
     """
     series = quarters(np.maximum(np.asarray(pv_w, dtype=np.float64), 0.0), first_slot)
     clear_w = clear_sky_w(series.by_day, first_slot // DAY_SLOTS, place)
-    roof = _Roof(series, clear_w, series.issues(every_slots), width)
+    roof = _Roof(series, clear_w, series.issues(learning_step(every_slots)), width)
     law = Law(_EDGES, _prior(width), _HALF_LIFE_DAYS)
-    return vintages_of(series, roof.issued, width, roof.powers_w(law))
+    return asked_for(vintages_of(series, roof.issued, width, roof.powers_w(law)), series, every_slots)
 
 
 class _Roof:

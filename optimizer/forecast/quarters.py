@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from math import gcd
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from optimizer.forecast.vintages import Floats, Ints, Vintages
 
 DAY_SLOTS = 96
 """Quarter hours in a day of the UTC clock."""
+_LEARN_SLOTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,20 @@ def quarters(values: Floats, first_slot: int) -> Quarters:
     by_day = np.full(days * DAY_SLOTS, np.nan)
     by_day[lead_in : lead_in + len(values)] = values
     return Quarters(by_day.reshape(days, DAY_SLOTS), lead_in, len(values))
+
+
+def learning_step(every_slots: int) -> int:
+    """Return how far apart vintages are to learn from, where every so many slots one is asked for."""
+    return every_slots if every_slots <= _LEARN_SLOTS else gcd(every_slots, _LEARN_SLOTS)
+
+
+def asked_for(vintages: Vintages, series: Quarters, every_slots: int) -> Vintages:
+    """Return the vintages that come every so many slots, and the last."""
+    rows = (vintages.known_from + series.lead_in) % every_slots == 0
+    rows[-1] = True
+    if rows.all():
+        return vintages
+    return Vintages(*(getattr(vintages, part.name)[rows] for part in fields(vintages)))
 
 
 def recent(by_day: Floats, half_life_slots: float) -> Floats:
