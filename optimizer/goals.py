@@ -1,11 +1,33 @@
-"""When a goal must be served at full power: the one question that both guards and strategies ask."""
+"""When a goal must be served at full power, as guards and strategies ask alike; and what goals come from."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from optimizer.domain import Goal
 
 _SECONDS_PER_HOUR = 3600.0
 _W_PER_KW = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A goal that somebody has given for one charger, and by which way."""
+
+    charger: str
+    goal: Goal
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A car's state of charge (0 to 1) as told at `at`; it had taken `session_kwh` in its session then."""
+
+    soc: float
+    at: datetime
+    session_kwh: float
 
 
 def slack_s(need_kwh: float, power_w: float, seconds_left: float) -> float:
@@ -18,6 +40,11 @@ def slack_s(need_kwh: float, power_w: float, seconds_left: float) -> float:
     if power_w <= 0.0:
         return -math.inf
     return seconds_left - need_kwh * _W_PER_KW * _SECONDS_PER_HOUR / power_w
+
+
+def reachable_kwh(power_w: float, seconds_left: float) -> float:
+    """Return what charging at `power_w` from now on can give until the deadline."""
+    return max(0.0, power_w) * max(0.0, seconds_left) / _W_PER_KW / _SECONDS_PER_HOUR
 
 
 def safe_for_s(need_kwh: float, power_w: float, seconds_left: float, margin_s: float) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -21,16 +20,16 @@ from optimizer.control.guards import GuardPolicy
 from optimizer.control.polling import PollPolicy
 from optimizer.errors import Unavailable
 from optimizer.forecast.reckoner import Reckoner
-from optimizer.runtime.calendar import Calendar, Job, OnFailure, SystemCalendar, cron, once
+from optimizer.goals import Given
+from optimizer.runtime.calendar import Calendar, Job, OnFailure, SystemCalendar, cron
 from optimizer.runtime.commander import Commander
 from optimizer.runtime.cycle import Cycle, Parts, first_of
 from optimizer.runtime.decider import Decider
 from optimizer.runtime.learning import Learning, honoured
 from optimizer.runtime.looking_ahead import Ground, forecast_jobs
 from optimizer.runtime.notify import Notifier
+from optimizer.runtime.outside import Outside, serve_goals
 from optimizer.runtime.owner import Owner
-from optimizer.runtime.price_feeds import feeds_from
-from optimizer.runtime.prices import Prices
 from optimizer.runtime.reader import Reader
 from optimizer.runtime.recorder import Recorder
 from optimizer.runtime.replay import Contexts
@@ -41,14 +40,12 @@ from optimizer.runtime.takeover import take_over
 from optimizer.runtime.world import World
 from optimizer.solax.client import SolaxClient
 from optimizer.solax.transport import open_http
-from optimizer.sources.http_json import open_web
 from optimizer.store.commands import Callback
 from optimizer.store.experience import Known, known_at
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 from optimizer.store.recovery import NOTHING, Recovered
 from optimizer.store.sqlite import StoreUnavailable
-from optimizer.tariffs.asking import LONGEST_DELAY
 
 if TYPE_CHECKING:  # it brings a web server along, which only callbacks need
     from optimizer.solax.callbacks import CallbackEvent
@@ -61,8 +58,6 @@ STOP_S = 3.0
 
 _DEVICE_ANSWER = 2
 _CALLS_KEPT = timedelta(days=35)
-
-_FIRST_QUESTION_S = 2.0
 
 _log = structlog.stdlib.get_logger("sunmode.service")
 
@@ -118,11 +113,6 @@ def rules_from(settings: Settings, *, dry_run: bool = False) -> Rules:
     )
 
 
-def _delay(clock: Clock) -> timedelta:
-    """Return how much later than others this installation asks for prices."""
-    return random.Random(clock.boot_id).random() * LONGEST_DELAY  # noqa: S311 - jitter
-
-
 def limits_from(settings: Settings) -> Limits:
     """Return the call budget."""
     budget = settings.budget
@@ -150,8 +140,12 @@ class Service:
         dry_run: bool = False,
     ) -> None:
         self.settings = settings
-        self.prices = Prices(settings.price_plan(), _delay(ports.clock))
-        self.rules = replace(rules_from(settings, dry_run=dry_run), tariff_at=self.prices.tariff_at)
+        self.outside = Outside(settings, ports.clock)
+        self.rules = replace(
+            rules_from(settings, dry_run=dry_run),
+            tariff_at=self.outside.prices.tariff_at,
+            goal_for=self.outside.goals.goal_for,
+        )
         self.world = World(self.rules.chargers, self.rules.poll.site_interval_s, self.rules.guard.fresh_s)
         self.strategy = settings.build_strategy()
         self.tried = settings.build_shadow()
@@ -184,15 +178,14 @@ class Service:
         past = await self._past()
         self._go_by(known_at(settings.store.path))
         take_over(self.world, past, clock.now(), clock.monotonic_s())
-        web = open_web(self._ports.web)
-        self._stack.push_async_callback(web.aclose)
-        self.prices.open(feeds_from(settings, web), past.prices)
+        self.outside.open(self._stack, self._ports.web, self.store, self.world, past.prices)
         self.client = await self._open_client()
         self.cycle = self._wired()
         self._recorder.take_over(past)
         self._commander.take_over(past.interrupted)
         if self._shadow is not None:
             self._shadow.take_over(past.shadows, clock.now(), clock.monotonic_s())
+        await serve_goals(self._stack, settings, clock, self._take_goal)
         self._calendar.start(self._jobs())
         self._stack.push_async_callback(self._calendar.stop)
         self._tell_start()
@@ -304,12 +297,16 @@ class Service:
         )
         return f"{callback.url.rstrip('/')}/callback/{secret}"
 
+    async def _take_goal(self, given: Given) -> None:
+        await self.store.goals.give(given, self._ports.clock.now())
+        self.cycle.wake()
+
     def _wired(self) -> Cycle:
         """Put the cycle together."""
         world, rules, clock = self.world, self.rules, self._ports.clock
         contexts = Contexts(rules, self.strategy)
         recorder = Recorder(self.store, world, rules, contexts, clock.now(), self._calendar.rearm)
-        owner = Owner(world, rules, self.store, recorder)
+        owner = Owner(world, rules, self.store, recorder, self.outside.goals)
         parts = Parts(
             reader=Reader(self.client, world, rules, owner, recorder, clock),
             owner=owner,
@@ -326,26 +323,13 @@ class Service:
         scoring = [] if scorer is None else [Job("score", cron(hour=3, minute=30), scorer, TIMEOUT_S)]
         return [
             *scoring,
-            *self._asking(),
+            *self.outside.jobs,
             *forecast_jobs(self.settings, self._ground(), (self.strategy, self.tried)),
             Job("learning", cron(hour=3, minute=20), self._learning().run, timeout_s=600.0),
             Job("energy", cron(minute="*/15", second=5), self._settle),
             Job("retention", cron(hour=2, minute=40), self._prune, timeout_s=600.0),
             Job("backup", cron(hour=3, minute=10), self._backup, timeout_s=600.0),
         ]
-
-    def _asking(self) -> list[Job]:
-        """Return what asks for prices, where there is somebody to ask; a first time soon after the start."""
-        if not self.prices.is_fed:
-            return []
-        soon = self._ports.clock.now() + timedelta(seconds=_FIRST_QUESTION_S)
-        return [
-            Job("first prices", once(soon), self._ask_for_prices),
-            Job("prices", cron(minute="*/5", second=20), self._ask_for_prices),
-        ]
-
-    async def _ask_for_prices(self) -> None:
-        await self.prices.refresh(self._ports.clock.now, self.store)
 
     def _ground(self) -> Ground:
         ports = self._ports

@@ -14,6 +14,7 @@ import click
 
 from optimizer.cli import config_option
 from optimizer.cli.experience_view import experience_document, experience_lines
+from optimizer.cli.goal_state import goal_documents, goal_lines, goal_states
 from optimizer.clock import SystemClock
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
@@ -130,6 +131,8 @@ def _lines(status: Status, settings: Settings, now: datetime) -> Iterator[str]:
     for shadow in status.shadows.values():
         by = f"{shadow.mode.name} by {shadow.strategy}, written {_ago(shadow.at, now)}"
         yield f"  shadow    {shadow.charger}: {by}: {shadow.reason}"
+    for line in goal_lines(goal_states(settings, status.sessions, now), zone):
+        yield f"  goal      {line}"
     for order in status.overrides:
         until = f"until {order.until.astimezone(zone):%a %H:%M}"
         held = "automatic" if order.mode is None else f"{order.mode.name} {until}"
@@ -224,6 +227,7 @@ def _document(status: Status, settings: Settings, now: datetime) -> Mapping[str,
         },
         "overrides": [{**asdict(order), "mode": _name(order.mode)} for order in status.overrides],
         "sessions": status.sessions,
+        "goals": goal_documents(goal_states(settings, status.sessions, now)),
         "experience": experience_document(settings),
         "budget": {
             "calls_last_minute": status.calls_last_minute,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -106,7 +107,7 @@ def _zone(value: str) -> str:
 
 
 def _time_of_day(value: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
         raise ValueError('needs a time of day, "HH:MM"')
     return value
 
@@ -156,6 +157,16 @@ def _cloud_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _day(value: str) -> str:
+    try:
+        good = date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError('needs a day, "YYYY-MM-DD"')
+    return value
+
+
 def _source_url(value: str) -> str:
     if split_url(value).scheme not in {"http", "https"}:
         raise ValueError("needs a URL that begins with https:// or http://")
@@ -188,6 +199,7 @@ Secret = Annotated[SecretStr, AfterValidator(lambda s: SecretStr(_ascii_secret(s
 FilePath = Annotated[Path, BeforeValidator(_not_empty)]
 Zone = Annotated[str, Strict(), AfterValidator(_zone)]
 TimeOfDay = Annotated[str, Strict(), AfterValidator(_time_of_day)]
+DayText = Annotated[str, Strict(), AfterValidator(_day)]
 QuarterOfDay = Annotated[str, Strict(), AfterValidator(_quarter)]
 SourceUrl = Annotated[str, Strict(), StringConstraints(max_length=2000), AfterValidator(_source_url)]
 CloudUrl = Annotated[str, Strict(), AfterValidator(_cloud_url)]

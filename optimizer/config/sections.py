@@ -16,12 +16,14 @@ from optimizer.config.kinds import (
     CallbackUrl,
     CloudUrl,
     Complaint,
+    DayText,
     FilePath,
     Flag,
     Line,
     Real,
     Secret,
     Section,
+    SourceUrl,
     TimeOfDay,
     Whole,
     WholeChoice,
@@ -130,8 +132,50 @@ class WeeklyGoal(Section):
         max_length=10,
         description='Days on which the goal stands, e.g. ["weekdays", "sat"].',
     )
+    on: DayText | None = Field(
+        None, description='In place of days: one day alone, "YYYY-MM-DD"; no weekly goal stands on it then.'
+    )
     by: TimeOfDay = Field(description='Time of day at the site, "HH:MM".')
-    energy_kwh: Real = Field(gt=0, le=200, description="Energy to charge in the session by then, kWh.")
+    energy_kwh: Real = Field(
+        gt=0,
+        le=200,
+        description="Energy to charge in the session by then, kWh; beside soc what counts while the car's "
+        "state of charge is not known.",
+    )
+    soc: Real | None = Field(
+        None, gt=0, le=1, description="State of charge to have by then, 0 to 1; needs [charger.car]."
+    )
+
+    @model_validator(mode="after")
+    def _day_is_clear(self) -> Self:
+        both = self.on is not None and "days" in self.model_fields_set
+        refuse("goal", [Complaint(("on",), "days and on exclude each other")] if both else [])
+        return self
+
+
+class Car(Section):
+    """The car that charges here, for goals in state of charge; its service or a home automation tells it."""
+
+    capacity_kwh: Real = Field(gt=0, le=500, description="What its battery holds, kWh.")
+    efficiency: Real = Field(
+        0.9, ge=0.5, le=1, description="How much of what the charger gives arrives in the battery, 0.5 to 1."
+    )
+    soc_url: SourceUrl = Field(
+        description="Where JSON with its state of charge is, over HTTP. It is never written to the log."
+    )
+    soc: Line = Field("soc", description='Where in the answer it stands, names joined by dots: "data.soc".')
+    soc_unit: Literal["ratio", "percent"] = Field("percent", description="Whether 1 or 100 is full.")
+    token_file: FilePath | None = Field(
+        None,
+        description="File with a token that is sent along (Authorization: Bearer); relative to the "
+        "configuration file.",
+    )
+    refresh_s: Real = Field(
+        900, ge=300, le=86_400, description="How often it is asked while the car is plugged in, seconds."
+    )
+    stale_s: Real = Field(
+        21_600, ge=300, le=86_400, description="An older answer than this is not believed any more, seconds."
+    )
 
 
 class Charger(Section):
@@ -161,7 +205,8 @@ class Charger(Section):
     priority: Whole = Field(
         1, ge=1, le=100, description="Who gets surplus first where it does not suffice: 1 first."
     )
-    goal: tuple[WeeklyGoal, ...] = Field((), max_length=50, description="Weekly goals, see below.")
+    goal: tuple[WeeklyGoal, ...] = Field((), max_length=50, description="Goals, see below.")
+    car: Car | None = Field(None, description="The car, see below.")
 
     @model_validator(mode="after")
     def _gears_fit(self) -> Self:
@@ -172,6 +217,9 @@ class Charger(Section):
         for key, gear_a in (("eco_gear_a", self.eco_gear_a), ("green_gear_a", self.green_gear_a)):
             if gear_a > self.max_current_a:
                 yield Complaint((key,), f"{gear_a} is more than this charger's max_current_a")
+        for index, goal in enumerate(self.goal):
+            if goal.soc is not None and self.car is None:
+                yield Complaint(("goal", index, "soc"), "needs a table [charger.car] that tells it")
 
     def spec(self, serial: str) -> ChargerSpec:
         """Return the charger as the rest of sunmode knows it, under this serial."""
@@ -299,6 +347,14 @@ class Storage(Section):
     )
     backup: FilePath | None = Field(
         None, description="Where a copy is written each day; relative to the configuration file."
+    )
+
+
+class Web(Section):
+    """What other programs on this machine may ask for over HTTP; off as shipped."""
+
+    listen_port: Whole | None = Field(
+        None, ge=1, le=65535, description="Port on 127.0.0.1 that POST /api/goal is served on; none: off."
     )
 
 

@@ -30,6 +30,7 @@ VIRTUAL_INVERTER = "VIRTUALINV"
 
 _FILES = (
     ("solax", "token_file"),
+    ("charger", "car", "token_file"),
     ("tariff", "source", "file"),
     ("tariff", "source", "token_file"),
     ("tariff", "feed_in", "source", "file"),
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     control: sections.Control = Field(default_factory=sections.Control, description="The cycle.")
     budget: sections.Budget = Field(default_factory=sections.Budget, description="The call budget.")
     store: sections.Storage = Field(default_factory=sections.Storage, description="The database.")
+    web: sections.Web = Field(default_factory=sections.Web, description="HTTP.")
     log: sections.Log = Field(default_factory=sections.Log, description="The log.")
     virtual: sections.Virtual = Field(default_factory=sections.Virtual, description="The virtual home.")
 
@@ -237,5 +239,8 @@ def _moved(model: _Model, where: tuple[str, ...], directory: Path) -> _Model:
     value = getattr(model, key)
     if value is None:
         return model
-    value = _moved(value, tuple(deeper), directory) if deeper else directory / value
+    if isinstance(value, tuple):
+        value = tuple(_moved(one, tuple(deeper), directory) for one in value)
+    else:
+        value = _moved(value, tuple(deeper), directory) if deeper else directory / value
     return model.model_copy(update={key: value})

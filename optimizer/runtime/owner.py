@@ -1,4 +1,4 @@
-"""The owner's hand: modes set in the app, at the charger or by `sunmode set`; automation waits."""
+"""The owner's hand: modes set in the app, at the charger or by `sunmode set`, and goals that were given."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from optimizer.control import guards
+from optimizer.runtime.goals import Goals
 from optimizer.runtime.recorder import Recorder
 from optimizer.runtime.rules import Rules
 from optimizer.runtime.world import ChargerView, World
@@ -20,7 +21,8 @@ _log = structlog.stdlib.get_logger("sunmode.owner")
 class Owner:
     """Notices what the owner does, keeps it in the log, and tells each charger's view what holds now."""
 
-    def __init__(self, world: World, rules: Rules, store: Store, recorder: Recorder) -> None:
+    def __init__(self, world: World, rules: Rules, store: Store, recorder: Recorder, goals: Goals) -> None:
+        self._goals = goals
         self._world = world
         self._rules = rules
         self._store = store
@@ -47,6 +49,7 @@ class Owner:
                 self._unwritten = self._unwritten[:-1]
         except StoreUnavailable as error:
             _log.warning("the owner's order is kept in memory only", error=str(error))
+        self._goals.take(self._store.goals.standing(now))
         written = self._store.active_overrides(now)
         orders = [order for order in (*self._unwritten, *written) if order.until > now]
         for name, view in self._world.chargers.items():

@@ -8,7 +8,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from optimizer.control.energy import ChargerSample, EnergyMeter, EnergyRow, SitePowers, advance
-from optimizer.domain import SiteReading, Tariff
+from optimizer.domain import SiteReading, Situation, Tariff
+from optimizer.goals import reachable_kwh
 from optimizer.runtime.decider import Deliberation
 from optimizer.runtime.replay import Contexts, inputs_of
 from optimizer.runtime.rules import Rules
@@ -19,6 +20,8 @@ from optimizer.store.recovery import Recovered
 from optimizer.tariffs.market import in_force
 
 _DRAIN_S = 300.0
+_SHORT_KWH = 0.5
+"""What a goal misses by less than this is lost in the time that a command takes."""
 
 
 class Recorder:
@@ -46,6 +49,7 @@ class Recorder:
         self._sessions: dict[str, EnergyRow] = {}
         self._drained_s: float | None = None
         self._tariff: Tariff | None = None
+        self._out_of_reach: dict[str, datetime] = {}
 
     def take_over(self, past: Recovered) -> None:
         """Go on with the last run's accounts and open sessions, exactly from where they were written."""
@@ -98,6 +102,7 @@ class Recorder:
         """Note the decisions and account for the time up to what is new; without news the powers hold on."""
         for one in decided:
             self._store.decision(one.decision, inputs_of(one), self._contexts.of(one.situation))
+            self._note_goal(one.situation)
         self._note_prices(now)
         if self._drained_s is None or now_s >= self._drained_s + _DRAIN_S:
             self._drained_s = now_s
@@ -106,6 +111,18 @@ class Recorder:
             rows = self._advanced(now)
             if rows:
                 self._write(rows)
+
+    def _note_goal(self, situation: Situation) -> None:
+        """Tell once of a goal that cannot be met in full; it is served as far as possible."""
+        goal, name = situation.goal, situation.charger.name
+        if goal is None or not situation.connected or self._out_of_reach.get(name) == goal.deadline:
+            return
+        left_s = (goal.deadline - situation.now).total_seconds()
+        short_kwh = situation.need_kwh - reachable_kwh(situation.charger.max_power_w, left_s)
+        if short_kwh > _SHORT_KWH:
+            self._out_of_reach[name] = goal.deadline
+            told = f"{name}: of {goal.energy_kwh:g} kWh at least {short_kwh:.1f} will be missing in time"
+            self.event("goal_out_of_reach", told, charger=name, level="warning")
 
     def _note_prices(self, now: datetime) -> None:
         """Write what a kWh costs from now on, where that is not what was written last."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from optimizer.clock import Clock
 from optimizer.control.budget import Limits
@@ -26,7 +27,6 @@ from optimizer.domain import ChargerReading, Decision, Goal, Mode, SiteReading
 from optimizer.store import rows
 from optimizer.store.accounts import Accounts, write_accounts
 from optimizer.store.commands import (
-    OPEN_LIST,
     Callback,
     CommandState,
     Intent,
@@ -36,11 +36,12 @@ from optimizer.store.commands import (
 )
 from optimizer.store.database import FileId, copy_to, file_id
 from optimizer.store.forecasts import ForecastLog
-from optimizer.store.instants import to_text
+from optimizer.store.goals import GoalLog
 from optimizer.store.ledger import Instant, Ledger, hold_after_loss
 from optimizer.store.logfile import FileOptions, LogFile, Mishap
 from optimizer.store.overrides import Override, read_overrides, write_override
 from optimizer.store.prices import PriceLog
+from optimizer.store.pruning import PRUNED, drop_unused, prune_step
 from optimizer.store.recovery import Recovered, recover, write_stamp_seen
 from optimizer.store.shadows import ShadowLog
 from optimizer.store.sqlite import StoreUnavailable, connect_reader
@@ -52,17 +53,7 @@ from optimizer.store.thinning import (
 )
 from optimizer.store.writer import InlineWriter, Journal, Writer
 
-_PRUNED = (
-    ("site_reading", "received_at"),
-    ("charger_reading", "received_at"),
-    ("decision", "at"),
-    ("shadow_decision", "at"),
-    ("command", "intended_at"),
-    ("forecast", "issued"),
-    ("event", "at"),
-    ("override", "until"),
-)
-_PRUNE_ROWS = 2000
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -84,6 +75,7 @@ class Store:
         self.shadows = ShadowLog(journal)
         self.forecasts = ForecastLog(path, journal)
         self.prices = PriceLog(journal)
+        self.goals = GoalLog(journal, self._asked)
         self._clock = clock
         self._journal = journal
         self._last = _Last()
@@ -301,12 +293,17 @@ class Store:
 
         Where the file cannot be read the last known ones hold on until their end.
         """
+        found = self._asked(lambda conn: read_overrides(conn, now))
+        self._overrides = tuple(one for one in self._overrides if one.until > now) if found is None else found
+        return self._overrides
+
+    def _asked(self, ask: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Return what the file says, None where it cannot be read now; it never waits."""
         try:
-            self._overrides = read_overrides(self._reading(), now)
+            return ask(self._reading())
         except (sqlite3.Error, OSError):
             self._stop_reading()
-            self._overrides = tuple(override for override in self._overrides if override.until > now)
-        return self._overrides
+            return None
 
     # Upkeep: calendar jobs.
 
@@ -317,12 +314,12 @@ class Store:
         the last two days are needed; a command under way stays.
         """
         deleted = 0
-        ends = [(table, column, before) for table, column in _PRUNED]
+        ends = [(table, column, before) for table, column in PRUNED]
         for table, column, end in [*ends, ("call", "reserved_at", calls_before or before)]:
-            step = partial(_prune_step, table=table, column=column, end=end)
+            step = partial(prune_step, table=table, column=column, end=end)
             while count := await self._journal.call(step):
                 deleted += count
-        await self._journal.call(_drop_unused)
+        await self._journal.call(drop_unused)
         return deleted
 
     async def backup(self, to: Path) -> None:
@@ -372,25 +369,6 @@ def _stamp_known(conn: sqlite3.Connection, stamp: str | None) -> bool:
     """Tell whether the newest row has this stamp already: an earlier run saw it first."""
     row = conn.execute("SELECT stamp FROM site_reading ORDER BY id DESC LIMIT 1").fetchone()
     return row is not None and row[0] == stamp
-
-
-def _prune_step(conn: sqlite3.Connection, *, table: str, column: str, end: datetime) -> int:
-    open_ones = f" AND state NOT IN ({OPEN_LIST})" if table == "command" else ""
-    keys = "provider, issued, slot" if table == "forecast" else "id"
-    return conn.execute(
-        f"DELETE FROM {table} WHERE ({keys}) IN"  # noqa: S608 - the names stand above
-        f" (SELECT {keys} FROM {table} WHERE {column} < ?{open_ones} LIMIT {_PRUNE_ROWS})",
-        (to_text(end),),
-    ).rowcount
-
-
-def _drop_unused(conn: sqlite3.Connection) -> None:
-    """Forget contexts that no decision needs any more, and give freed pages back to the disk."""
-    conn.execute(
-        "DELETE FROM context WHERE id NOT IN (SELECT context_id FROM decision WHERE context_id NOT NULL"
-        " UNION SELECT context_id FROM shadow_decision WHERE context_id NOT NULL)"
-    )
-    conn.execute("PRAGMA incremental_vacuum(2000)").fetchall()  # one page a step
 
 
 def _copy(path: Path, to: Path) -> None:

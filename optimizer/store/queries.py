@@ -44,6 +44,7 @@ TABLES = (
     "score",
     "event",
     "override",
+    "goal",
     "experience",
 )
 """What a reader may want; the rest is bookkeeping."""
@@ -67,6 +68,7 @@ INSTANTS = frozenset(
         "set_at",
         "until",
         "cleared_at",
+        "deadline",
     }
 )
 """Columns that hold instants; frames have them as UTC times."""

@@ -6,6 +6,7 @@ statuses are the vendor's numbers; powers and energies have the signs of `optimi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from optimizer.store.sqlite import sqlite_utils_without_pandas
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x53554E4D
 """`SUNM`, in the file's header: tells our file from any other SQLite database."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """How many migrations there are; kept in `PRAGMA user_version`."""
 
 _READINGS = (
@@ -204,6 +205,20 @@ _EXPERIENCE = (
 )
 
 
+_GOALS = (
+    """CREATE TABLE goal (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        set_at TEXT NOT NULL,
+        charger TEXT NOT NULL,
+        energy_kwh REAL NOT NULL,
+        deadline TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        cleared_at TEXT
+    ) STRICT""",
+    "CREATE INDEX goal_standing ON goal (deadline) WHERE cleared_at IS NULL",
+)
+
+
 def migrations() -> Migrations:
     """Return all steps from an empty file to today's tables, in order."""
     steps: Migrations = sqlite_utils_without_pandas().Migrations("sunmode")
@@ -211,22 +226,27 @@ def migrations() -> Migrations:
     @steps()
     def m001_first_tables(db: Database) -> None:
         for group in (_READINGS, _DECISIONS, _COMMANDS, _LEDGER, _ACCOUNTS, _HAPPENINGS):
-            for statement in group:
-                db.execute(statement)
+            _run(db, group)
 
     @steps()
     def m002_shadow_decisions(db: Database) -> None:
-        for statement in _SHADOW:
-            db.execute(statement)
+        _run(db, _SHADOW)
 
     @steps()
     def m003_prices(db: Database) -> None:
-        for statement in _PRICES:
-            db.execute(statement)
+        _run(db, _PRICES)
 
     @steps()
     def m004_experience(db: Database) -> None:
-        for statement in _EXPERIENCE:
-            db.execute(statement)
+        _run(db, _EXPERIENCE)
+
+    @steps()
+    def m005_goals(db: Database) -> None:
+        _run(db, _GOALS)
 
     return steps
+
+
+def _run(db: Database, statements: Iterable[str]) -> None:
+    for statement in statements:
+        db.execute(statement)
