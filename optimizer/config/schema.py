@@ -120,6 +120,8 @@ def allowed(field: FieldInfo) -> str | None:
         return ", ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in listed)
     if bare(field.annotation) is bool:
         return "true, false"
+    if is_list(field):
+        return span(get_args(bare(field.annotation))[0], [])
     return span(field.annotation, field.metadata)
 
 
@@ -152,11 +154,11 @@ def needed(where: Where, field: FieldInfo | None) -> str:
 def _members(where: Where, field: FieldInfo) -> str:
     if model_in(field.annotation):
         return f"tables, [[{where[-1]}]]"
-    listed = choices(field.annotation)
-    if listed or element(field.annotation) is not float:
-        return (allowed(field) if listed else None) or "words in quotes"
-    bounds = span(get_args(bare(field.annotation))[0], [])
-    return f"numbers ({bounds})" if bounds else "numbers"
+    if choices(field.annotation):
+        return allowed(field) or ""
+    if element(field.annotation) is not float:
+        return "words in quotes"
+    return f"numbers ({allowed(field)})"
 
 
 def variable(where: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Forecasts in the log: vintages with their time of issue, thinned with age, and what providers were asked.
+"""Forecasts in the log: vintages with their time of issue, thinned with age, and what was asked.
 
 A quarter hour at night, where all quantiles are 0, is left out unless it is the first or the last one of its
 vintage: whoever reads a vintage fills it in.
@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ _SLOT = timedelta(minutes=15)
 _BUSY_MS = 2000
 _BATCH = 20
 _SLOW_S = 10.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Thinning:
-    """Up to the age `until` one vintage is kept in each `every`; older ones that the next rule keeps."""
+    """Up to the age `until` one vintage is kept in each `every`; older ones as the next rule says."""
 
     until: timedelta
     every: timedelta
@@ -38,10 +39,15 @@ class Thinning:
 
 RULES = (
     Thinning(timedelta(days=2), timedelta()),
-    Thinning(timedelta(days=60), timedelta(hours=3)),
-    Thinning(timedelta(days=36_500), timedelta(days=1)),
+    Thinning(timedelta(days=30), timedelta(hours=3)),
+    Thinning(timedelta(days=180), timedelta(days=1)),
+    Thinning(timedelta(days=36_500), timedelta(days=7)),
 )
-"""All of the last two days; eight a day for two months, to learn from; then one a day."""
+"""All of two days, eight a day for a month to learn from, one a day for half a year, then one a week."""
+
+OWN_RULES = (RULES[0], Thinning(timedelta(days=30), timedelta(days=1)))
+"""What was made of the log alone can be made again."""
+_OWN = "own-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +91,11 @@ class ForecastLog:
 
     async def thin(self, now: datetime) -> int:
         """Forget vintages that lie closer together than their age is worth; return how many."""
-        kept, gone = set[str](), list[tuple[str, str]]()
+        kept, gone = set[tuple[str, str | None]](), list[tuple[str, str]]()
         for provider, issued in await self._journal.call(_issues, timeout_s=_SLOW_S):
-            group = f"{provider} {_group(from_text(issued), now)}"
-            if group in kept:
+            rules = OWN_RULES if provider.startswith(_OWN) else RULES
+            group = provider, _group(from_text(issued), now, rules)
+            if group in kept or group[1] is None:
                 gone.append((provider, issued))
             kept.add(group)
         for first in range(0, len(gone), _BATCH):
@@ -171,13 +178,14 @@ def _add(forecast: Forecast, conn: sqlite3.Connection) -> None:
     )
 
 
-def _group(issued: datetime, now: datetime) -> str:
-    """Return a name that all vintages share of which only the first one is kept."""
-    rule = next(rule for rule in RULES if now - issued <= rule.until or rule is RULES[-1])
+def _group(issued: datetime, now: datetime, rules: Sequence[Thinning]) -> str | None:
+    """Return a name that all vintages share of which only the first one is kept, None where none is."""
+    rule = next((rule for rule in rules if now - issued <= rule.until), None)
+    if rule is None:
+        return None
     if not rule.every:
         return issued.isoformat()
-    midnight = issued.replace(hour=0, minute=0, second=0, microsecond=0)
-    return (midnight + (issued - midnight) // rule.every * rule.every).isoformat()
+    return str((issued - _EPOCH) // rule.every * rule.every)
 
 
 def _issues(conn: sqlite3.Connection) -> list[tuple[str, str]]:
