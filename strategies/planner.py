@@ -7,24 +7,26 @@ and says in euros why.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
 from optimizer.ahead import Ahead
-from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
-from optimizer.planning.choice import value_modes
-from optimizer.planning.expected import MOST_SLOTS, task_of
-from optimizer.planning.lookahead import MODES, Costs, Model, Weather, tables_of
+from optimizer.domain import Alternative, ChargerSpec, Mode, Proposal, Reason, Situation
+from optimizer.planning.choice import cheapest, value_modes
+from optimizer.planning.expected import MOST_SLOTS, Task, task_of
+from optimizer.planning.itinerary import Step, edges, hours_until, itinerary
+from optimizer.planning.lookahead import Costs, Model, Weather, tables_of
 from optimizer.planning.outcome import Drive
-from optimizer.planning.sky import Floats, sky_of
+from optimizer.planning.sky import sky_of
 from optimizer.plant.charger import PILOT_MIN_A
 from optimizer.sensed import Sensed, ahead_of, sensed
 
 Share = Annotated[float, Ge(0.0), Le(1.0)]
 
-IDLE, PLANNED, UNKNOWN = 0, 1, 2
+IDLE, GOAL, HABIT, SPARE = 0, 1, 2, 3
 """Reason codes of the kernel."""
 
 _GREEN = int(Mode.GREEN)
@@ -78,16 +80,8 @@ def kernel(seen: Sensed, ahead: Ahead, model: Model, memory: Memory) -> tuple[in
     if task.top_kwh <= 0.0:
         return _GREEN, IDLE, math.inf, memory
     value_modes(seen, ahead, task, model)
-    return cheapest(seen.mode, model.tables.eur, model.costs.switch_eur), PLANNED, 0.0, memory
-
-
-def cheapest(mode: int, eur: Floats, switch_eur: float) -> int:
-    """Return the mode that costs least, a change included."""
-    best, best_eur = mode, eur[mode]
-    for other in range(MODES):
-        if eur[other] + switch_eur < best_eur:
-            best, best_eur = other, eur[other] + switch_eur
-    return best
+    code = HABIT if task.habit >= 0 else GOAL if task.goal_kwh > 0.0 else SPARE
+    return cheapest(seen.mode, model.tables.eur, model.costs.switch_eur), code, 0.0, memory
 
 
 class Planner:
@@ -119,13 +113,29 @@ class Planner:
         return (0.0,)
 
     def propose(self, situation: Situation) -> Proposal:
-        """Return the mode that is cheapest in the long run."""
-        seen, setting = sensed(situation), self.setting(situation.charger)
-        ahead = ahead_of(situation, MOST_SLOTS)
-        mode, _, _, _ = kernel(seen, ahead, setting, (0.0,))
-        return Proposal(
-            Mode(mode), Reason("planner.idle", "{mode}", {"mode": Mode(mode).name}), memory=(0.0,)
-        )
+        """Return the mode that is cheapest in the long run, what the others would cost more, and why."""
+        seen, model, ahead = sensed(situation), self.setting(situation.charger), self.ahead_of(situation)
+        mode, code, _, memory = kernel(seen, ahead, model, self.first_memory(Mode.STOP))
+        if code == IDLE:
+            return Proposal(Mode(mode), Reason.telling("planner.idle", _IDLE, {}), memory=memory)
+        eur, task = list(model.tables.eur), task_of(seen, ahead, model.costs.spare_kwh)
+        alternatives = tuple(Alternative(Mode(number), cost - min(eur)) for number, cost in enumerate(eur))
+        told: dict[str, float | int | str] = {"mode": Mode(mode).name, "others": others(mode, eur)}
+        told |= {**_due(seen, task), "change": change(seen, ahead, task, model)}
+        name, sentence = _SENTENCES[code]
+        return Proposal(Mode(mode), Reason.telling(f"planner.{name}", sentence, told), alternatives, memory)
+
+    def ahead_of(self, situation: Situation) -> Ahead:
+        """Return all that the kernel looks up."""
+        return ahead_of(situation, MOST_SLOTS)
+
+    def steps(self, situation: Situation) -> tuple[Step, ...]:
+        """Return how the plan goes on as far as can be expected; nothing without a car that wants energy."""
+        seen, model, ahead = sensed(situation), self.setting(situation.charger), self.ahead_of(situation)
+        task = task_of(seen, ahead, model.costs.spare_kwh)
+        if not seen.connected or seen.full or task.top_kwh <= 0.0:
+            return ()
+        return tuple(itinerary(seen, ahead, task, model))
 
 
 def drive_of(charger: ChargerSpec, green_share: float) -> Drive:
@@ -139,3 +149,41 @@ def drive_of(charger: ChargerSpec, green_share: float) -> Drive:
         step_w=charger.power_w(1.0),
         green_share=green_share,
     )
+
+
+def others(mode: int, eur: Sequence[float]) -> str:
+    """Return what each other mode would cost more than this one, the cheapest first."""
+    rest = sorted((cost - eur[mode], Mode(other).name) for other, cost in enumerate(eur) if other != mode)
+    return ", ".join(f"{name} {more_eur:+.2f} EUR" for more_eur, name in rest)
+
+
+def change(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> str:
+    """Return what surplus would change the mode, and when a change is expected."""
+    at = edges(seen, ahead, task, model)
+    told = [
+        f"{side} {edge_w / 1000.0:.1f} kW {Mode(mode).name}"
+        for side, edge_w, mode in (("below", at.low_w, at.low_mode), ("above", at.high_w, at.high_mode))
+        if edge_w is not None
+    ]
+    here = None
+    for step in itinerary(seen, ahead, task, model):
+        here = step.mode if here is None else here
+        if step.mode != here:
+            told.append(f"{Mode(step.mode).name} expected in {hours_until(step, seen, ahead):.1f} h")
+            break
+    return ", ".join(told) or "no change expected"
+
+
+def _due(seen: Sensed, task: Task) -> dict[str, float]:
+    """Return what is due and when; what a habit lets expect is up to the most that it thinks of."""
+    session_kwh = 0.0 if math.isnan(seen.session_kwh) else seen.session_kwh
+    wanted_kwh = task.goal_kwh if task.habit < 0 else task.top_kwh
+    return {"need_kwh": max(0.0, wanted_kwh - session_kwh), "left_h": seen.left_s / 3600.0}
+
+
+_IDLE = "GREEN waits: no car wants energy"
+_SENTENCES = {
+    GOAL: ("goal", "{mode}: {need_kwh:.1f} kWh are due in {left_h:.1f} h. {others}. Next: {change}"),
+    HABIT: ("habit", "{mode}: by habit up to {need_kwh:.1f} kWh may be wanted. {others}. Next: {change}"),
+    SPARE: ("spare", "{mode}: no goal, so the sun decides. {others}. Next: {change}"),
+}

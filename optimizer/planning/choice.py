@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from optimizer.ahead import Ahead
 from optimizer.planning.expected import Task, leaves_within, price_at
-from optimizer.planning.lookahead import MODES, Model, Row, mix, plan, spread_w, surplus_at
+from optimizer.planning.lookahead import MODES, Model, Row, plan, spread_w, surplus_at
 from optimizer.planning.outcome import outcome
 from optimizer.planning.sky import Sky, place_of, power_w, score_of
 from optimizer.sensed import SLOT_S, Sensed
@@ -37,13 +37,17 @@ def value_modes(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> None:
     go on.
     """
     plan(seen, ahead, task, model)
-    now, tables = now_of(seen, ahead, task, model), model.tables
-    number = int(ahead.origin + seen.slot - tables.span[0])
-    mix(tables.values[number + 1], model.weather.sky.moves, tables.mixed)
-    price, feed_in = price_at(ahead.price, task.known, seen.slot), ahead.feed_in[seen.slot]
+    fill_modes_eur(seen.slot, now_of(seen, ahead, task, model), ahead, task, model)
+
+
+def fill_modes_eur(slot: int, now: Now, ahead: Ahead, task: Task, model: Model) -> None:
+    """Set what each mode costs for the rest of a slot that the plan covers, and after it."""
+    tables, price, feed_in = model.tables, price_at(ahead.price, task.known, slot), ahead.feed_in[slot]
+    later = tables.values[int(ahead.origin + slot - tables.span[0]) + 1]
+    fill_chances(now.sky, model.weather.sky, tables.chances)
     for mode in range(MODES):
         kw, eur_per_h = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
-        tables.eur[mode] = mode_eur(mode, kw, eur_per_h / kw if kw > 0.0 else 0.0, now, model)
+        tables.eur[mode] = mode_eur(kw, eur_per_h / kw if kw > 0.0 else 0.0, later[mode], now, model)
 
 
 def now_of(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Now:
@@ -73,18 +77,27 @@ def level_of(score: float, sky: Sky) -> float:
     return float(min(max(0.5 * (score / reach + 1.0), 0.0), 1.0) * (levels - 1))
 
 
-def mode_eur(mode: int, kw: float, eur_per_kwh: float, now: Now, model: Model) -> float:
-    """Return what a mode of this power costs for the rest of the slot, and what comes after."""
-    tables = model.tables
-    step_kwh = tables.span[2]
-    after = (now.session_kwh + kw * _SLOT_H * now.left) / step_kwh
-    taken_kwh = between(tables.taken, after) - between(tables.taken, now.session_kwh / step_kwh)
-    low = min(math.floor(now.sky), max(len(model.weather.sky.scores) - 2, 0))
-    later_eur = between(tables.mixed[mode][low], after)
-    if now.sky > low:
-        later_eur += (now.sky - low) * (between(tables.mixed[mode][low + 1], after) - later_eur)
-    leaving_eur = now.leaves * between(tables.leaving, after) if now.leaves > 0.0 else 0.0
-    return float(eur_per_kwh * taken_kwh + leaving_eur + (1.0 - now.leaves) * later_eur)
+def fill_chances(place: float, sky: Sky, chances: Row) -> None:
+    """Set the chance of each level of the sky a slot after a place between two."""
+    levels = len(sky.scores)
+    low = min(math.floor(place), max(levels - 2, 0))
+    high, share = min(low + 1, levels - 1), place - low
+    for level in range(levels):
+        chances[level] = (1.0 - share) * sky.moves[low][level] + share * sky.moves[high][level]
+
+
+def mode_eur(kw: float, eur_per_kwh: float, later: Row, now: Now, model: Model) -> float:
+    """Return what a mode of this power costs for the rest of the slot, and what comes `later`."""
+    tables, after_kwh = model.tables, now.session_kwh + kw * _SLOT_H * now.left
+    before, after = now.session_kwh / tables.span[2], after_kwh / tables.span[2]
+    eur = eur_per_kwh * (between(tables.taken, after) - between(tables.taken, before))
+    if now.leaves > 0.0:
+        eur += now.leaves * between(tables.leaving, after)
+    stays = 1.0 - now.leaves
+    for level in range(len(tables.chances)):
+        if tables.chances[level] > 0.0:
+            eur += stays * tables.chances[level] * between(later[level], after)
+    return float(eur)
 
 
 def between(values: Row, place: float) -> float:
@@ -93,3 +106,12 @@ def between(values: Row, place: float) -> float:
     low = min(max(math.floor(place), 0), last - 1)
     share = min(max(place - low, 0.0), 1.0)
     return float(values[low] + (values[low + 1] - values[low]) * share)
+
+
+def cheapest(mode: int, eur: Row, switch_eur: float) -> int:
+    """Return the mode that costs least, a change from `mode` included."""
+    best, best_eur = mode, eur[mode]
+    for other in range(MODES):
+        if eur[other] + switch_eur < best_eur:
+            best, best_eur = other, eur[other] + switch_eur
+    return best

@@ -43,7 +43,11 @@ class Task(NamedTuple):
 
 
 def task_of(seen: Sensed, ahead: Ahead, spare_kwh: float) -> Task:
-    """Return what is planned for: a goal, a habit, or neither, and up to `spare_kwh` more than the goal."""
+    """Return what is planned for: a goal, a habit, or, without either and after it, up to `spare_kwh` of sun.
+
+    What a car may take beyond its goal is not planned for as long as it misses any of that: else the sun that
+    the goal needs would be kept for it.
+    """
     slot, now = seen.slot, seen.slot + seen.into_slot_s / SLOT_S
     known = min(ahead.priced_until[slot], len(ahead.price))
     pv_row, load_row = vintage_at(ahead.pv.known_from, slot), vintage_at(ahead.load.known_from, slot)
@@ -51,7 +55,7 @@ def task_of(seen: Sensed, ahead: Ahead, spare_kwh: float) -> Task:
         came, top_kwh = now - seen.stayed_s / SLOT_S, most_taken_kwh(ahead, seen.habit)
         ends = last_slot(ahead, seen.habit, came, slot)
         return Task(pv_row, load_row, known, ends, 0.0, seen.habit, came, 0.0, top_kwh)
-    if seen.left_s <= 0.0:
+    if seen.left_s <= 0.0 or seen.need_kwh <= 0.0:
         # To the end of tomorrow: the plan stands for a day, not for a slot.
         midnight = (ahead.origin + slot) // _DAY_SLOTS * _DAY_SLOTS - ahead.origin
         return Task(pv_row, load_row, known, midnight + MOST_SLOTS, 0.0, -1, NOBODY, 0.0, spare_kwh)
@@ -59,7 +63,7 @@ def task_of(seen: Sensed, ahead: Ahead, spare_kwh: float) -> Task:
     goal_kwh = round(seen.need_kwh + session_kwh, 6)
     leaves = min(round(now + seen.left_s / SLOT_S, 6), float(slot + MOST_SLOTS))
     last = math.floor(leaves)
-    return Task(pv_row, load_row, known, last, leaves - last, -1, NOBODY, goal_kwh, goal_kwh + spare_kwh)
+    return Task(pv_row, load_row, known, last, leaves - last, -1, NOBODY, goal_kwh, goal_kwh)
 
 
 def price_at(prices: Sequence[float], known: int, slot: int) -> float:

@@ -89,6 +89,7 @@ class Tables(NamedTuple):
     taken: Row
     leaving: Row
     eur: Row
+    chances: Row
 
 
 class Model(NamedTuple):
@@ -111,6 +112,7 @@ def tables_of(sky_levels: int, energy_levels: int) -> Tables:
         taken=[0.0] * energy_levels,
         leaving=[0.0] * energy_levels,
         eur=[0.0] * MODES,
+        chances=[0.0] * sky_levels,
     )
 
 
