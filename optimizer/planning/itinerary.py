@@ -1,0 +1,124 @@
+"""How the plan goes on if the day goes as expected, and what would change the mode now: for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from optimizer.ahead import Ahead
+from optimizer.planning.choice import Now, cheapest, fill_modes_eur, now_of, value_modes
+from optimizer.planning.expected import Task, leaves_within, price_at
+from optimizer.planning.lookahead import Model, surplus_at
+from optimizer.planning.outcome import outcome
+from optimizer.planning.sky import SCORE_OF_P90, Sky
+from optimizer.sensed import SLOT_S, Sensed
+
+_HALVINGS = 7
+_BEYOND = 1.2
+"""Of full power: more surplus than this changes nothing."""
+_SLOT_H = 0.25
+
+
+class Step(NamedTuple):
+    """One quarter hour of a plan, or what is left of it.
+
+    `slot` is its number since 1970, `low_w` to `high_w` are the 10, 50 and 90 % quantiles of the surplus,
+    `kwh` is what the car is expected to take in `mode`, at `eur`.
+    """
+
+    slot: int
+    mode: int
+    low_w: float
+    mean_w: float
+    high_w: float
+    price_eur_per_kwh: float
+    kwh: float
+    eur: float
+
+
+class Edges(NamedTuple):
+    """The surplus below and above which another mode would be cheapest now; None where none would be."""
+
+    low_w: float | None
+    low_mode: int
+    high_w: float | None
+    high_mode: int
+
+
+def itinerary(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Iterator[Step]:
+    """Yield the plan's quarter hours from now on, as the weather now and the median forecast let expect."""
+    value_modes(seen, ahead, task, model)
+    now, tables = now_of(seen, ahead, task, model), model.tables
+    mode, sky = seen.mode, now.sky
+    last = int(tables.span[0] + tables.span[1]) - ahead.origin
+    for slot in range(seen.slot, min(last, len(ahead.price))):
+        fill_modes_eur(slot, now, ahead, task, model)
+        mode = cheapest(mode, tables.eur, model.costs.switch_eur)
+        step = _step(slot, mode, now, ahead, task, model)
+        yield step
+        sky = _towards_median(sky, model.weather.sky)
+        now = _next(slot + 1, sky, now.session_kwh + step.kwh, ahead, task, model)
+
+
+def edges(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Edges:
+    """Return what surplus would change the mode now, to within one in 2^7 of the range."""
+
+    def mode_at(surplus_w: float) -> int:
+        pv_w = max(0.0, seen.pv_w + surplus_w - seen.surplus_w)
+        value_modes(seen._replace(surplus_w=surplus_w, pv_w=pv_w), ahead, task, model)
+        return cheapest(seen.mode, model.tables.eur, model.costs.switch_eur)
+
+    def edge(far_w: float) -> tuple[float | None, int]:
+        here, there = mode_at(seen.surplus_w), mode_at(far_w)
+        if here == there:
+            return None, here
+        near_w = seen.surplus_w
+        for _ in range(_HALVINGS):
+            middle_w = 0.5 * (near_w + far_w)
+            other = mode_at(middle_w)
+            near_w, far_w, there = (middle_w, far_w, there) if other == here else (near_w, middle_w, other)
+        return far_w, there
+
+    low, high = edge(min(0.0, seen.surplus_w)), edge(max(_BEYOND * model.drive.max_w, seen.surplus_w))
+    value_modes(seen, ahead, task, model)
+    return Edges(*low, *high)
+
+
+def _step(slot: int, mode: int, now: Now, ahead: Ahead, task: Task, model: Model) -> Step:
+    price, feed_in = price_at(ahead.price, task.known, slot), ahead.feed_in[slot]
+    kw, eur_per_h = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
+    low_w, mean_w, high_w = (
+        surplus_at(ahead, task, slot, score, model.weather)[0] for score in (-SCORE_OF_P90, 0.0, SCORE_OF_P90)
+    )
+    hours = _SLOT_H * now.left
+    kwh = min(kw * hours, max(0.0, task.top_kwh - now.session_kwh))
+    eur = eur_per_h / kw * kwh if kw > 0.0 else 0.0
+    return Step(ahead.origin + slot, mode, low_w, mean_w, high_w, price, kwh, eur)
+
+
+def _next(slot: int, sky: float, session_kwh: float, ahead: Ahead, task: Task, model: Model) -> Now:
+    scores = model.weather.sky.scores
+    reach = scores[-1]
+    score = reach * (2.0 * sky / (len(scores) - 1) - 1.0) if len(scores) > 1 else 0.0
+    mean_w, wide_w = surplus_at(ahead, task, slot, score, model.weather)
+    left = min(1.0, max(0.0, task.ends + task.ends_share - slot))
+    leaves = 0.0
+    if task.habit >= 0:
+        since = max(0.0, slot - task.came)
+        leaves = leaves_within(ahead, task.habit, since, since + left)
+    return Now(mean_w, wide_w, left, leaves, sky, session_kwh)
+
+
+def _towards_median(place: float, sky: Sky) -> float:
+    """Return the place a slot later: the chain comes back to the median step by step."""
+    scores, moves = sky.scores, sky.moves
+    if len(scores) == 1:
+        return place
+    fades = sum(chance * score for chance, score in zip(moves[-1], scores, strict=True)) / scores[-1]
+    middle = 0.5 * (len(scores) - 1)
+    return float(middle + (place - middle) * fades)
+
+
+def hours_until(step: Step, seen: Sensed, ahead: Ahead) -> float:
+    """Return how long it is until a step begins, h."""
+    return (step.slot - ahead.origin - seen.slot) * _SLOT_H - seen.into_slot_s / (SLOT_S / _SLOT_H)
