@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import backtest_speed
+import forecast
 import help_time
 import log_size
 import loop_lag
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "lag": loop_lag.measure,
     "simulation": simulation_speed.measure,
     "backtest": backtest_speed.measure,
+    "forecast": forecast.measure,
     "peers": peer_speed.measure,
 }
 
