@@ -22,6 +22,7 @@ import structlog
 
 from optimizer.errors import SunmodeError
 from optimizer.store.batches import all_of, in_order
+from optimizer.store.job import Job
 from optimizer.store.logfile import Abandoned, LogFile, Work
 from optimizer.store.sqlite import StoreLocked, StoreUnavailable
 
@@ -120,34 +121,12 @@ class InlineWriter:
         return result
 
 
-class _Job:
-    """Urgent work; its future, while pending, can be cancelled by whoever waits for it.
-
-    A `certain` one is on the disk when it is done.
-    """
-
-    def __init__(self, work: Work[Any], *, awaited: bool, certain: bool = False) -> None:
-        self.work = work
-        self.awaited = awaited
-        self.certain = certain
-        self.future: Future[Any] = Future()
-
-    def may_commit(self) -> bool:
-        """Take the decision from the waiting side: after True it can no longer cancel."""
-        return self.future.running() or self.future.set_running_or_notify_cancel()
-
-    def fail(self, error: BaseException) -> None:
-        """Hand the error over, unless nobody waits any more."""
-        if self.may_commit():
-            self.future.set_exception(error)
-
-
 class Writer:
     """Writes in a thread of its own; `start` it once, `close` it once."""
 
     def __init__(self, file: LogFile) -> None:
         self._file = file
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._posts: deque[Work[Any]] = deque(maxlen=QUEUE_LENGTH)
         self._wake = threading.Condition()
         self._jobs_due = False
@@ -176,7 +155,7 @@ class Writer:
         with self._wake:
             if vital:
                 self.dropped += self._shed_job()
-                self._jobs.append(_Job(work, awaited=False))
+                self._jobs.append(Job(work, awaited=False))
             else:
                 self.dropped += len(self._posts) == QUEUE_LENGTH
                 self._posts.append(work)
@@ -186,25 +165,18 @@ class Writer:
 
     async def call(self, work: Work[T], *, timeout_s: float = 2.0) -> T:
         """Queue before all telemetry and wait for the commit, without holding up the event loop."""
-        result: T = await self._result_of(_Job(work, awaited=True, certain=True), timeout_s)
+        result: T = await self._result_of(Job(work, awaited=True, certain=True), timeout_s)
         return result
 
-    async def _result_of(self, job: _Job, timeout_s: float) -> Any:
+    async def _result_of(self, job: Job, timeout_s: float) -> Any:
         with self._wake:
             self._jobs.append(job)
             self._jobs_due = True
             self._wake.notify()
-        answer: asyncio.Future[Any] = asyncio.wrap_future(job.future)
-        answer.add_done_callback(_retrieve)
         try:
-            await asyncio.wait({answer}, timeout=timeout_s)
-            if not answer.done() and not job.future.cancel():
-                await asyncio.wait({answer}, timeout=timeout_s)  # it is committing: soon it is known
-            if not answer.done() or answer.cancelled():
-                raise StoreUnavailable(f"{self._file.path}: not written within {timeout_s:g} s")
-            return answer.result()
-        finally:
-            job.future.cancel()
+            return await job.result(timeout_s)
+        except TimeoutError as late:
+            raise StoreUnavailable(f"{self._file.path}: not written within {timeout_s:g} s") from late
 
     async def flush(self) -> None:
         """Wait for a call that found the queues empty: what the thread had in hand is done before it.
@@ -215,7 +187,7 @@ class Writer:
         while waiting:
             self._rouse()
             waiting = bool(self._posts or self._jobs or self._file.is_upkeep_due)
-            await self._result_of(_Job(lambda _: None, awaited=True), _CLOSE_S)
+            await self._result_of(Job(lambda _: None, awaited=True), _CLOSE_S)
 
     def close(self) -> None:
         """Let the thread write what waits, for at most 3 s."""
@@ -281,9 +253,9 @@ class Writer:
             elif self._file.is_upkeep_due:
                 self._file.upkeep()
 
-    def _take_jobs(self) -> tuple[list[_Job], _Job | None]:
+    def _take_jobs(self) -> tuple[list[Job], Job | None]:
         """Take the first call with all vital work before it."""
-        vital: list[_Job] = []
+        vital: list[Job] = []
         call = None
         while self._jobs and call is None and len(vital) < _BATCH:
             job = self._jobs.popleft()
@@ -304,7 +276,7 @@ class Writer:
             with self._wake:
                 self._wake.wait(pause_s)
 
-    def _do(self, vital: Sequence[_Job], call: _Job | None) -> float:
+    def _do(self, vital: Sequence[Job], call: Job | None) -> float:
         """Do vital work and the call after it in one transaction; return how long to rest if that failed."""
         if call is not None and call.future.cancelled():
             call = None
@@ -327,7 +299,7 @@ class Writer:
         self._tell(well=True)
         return 0.0
 
-    def _refuse(self, vital: Sequence[_Job], call: _Job | None, error: Exception) -> None:
+    def _refuse(self, vital: Sequence[Job], call: Job | None, error: Exception) -> None:
         """Hand the call's fault over; the vital work that was undone with it is done again without it."""
         if call is not None:
             self._put_back_jobs(vital)
@@ -337,7 +309,7 @@ class Writer:
             self.dropped += len(vital)
         _log.warning("rows were refused", rows=len(vital), error=str(error))
 
-    def _put_off(self, vital: Sequence[_Job], call: _Job | None, error: StoreUnavailable) -> float:
+    def _put_off(self, vital: Sequence[Job], call: Job | None, error: StoreUnavailable) -> float:
         """Keep what is tried again: vital work always, a call while somebody else writes."""
         if not isinstance(error, Abandoned):
             self._tell(well=False, error=str(error))
@@ -350,7 +322,7 @@ class Writer:
         # A lock was waited for inside SQLite already.
         return _PAUSE_S if vital and not isinstance(error, StoreLocked | Abandoned) else 0.0
 
-    def _put_back_jobs(self, jobs: Sequence[_Job]) -> None:
+    def _put_back_jobs(self, jobs: Sequence[Job]) -> None:
         with self._wake:
             self._jobs.extendleft(reversed(jobs))
             self._jobs_due = bool(self._jobs)
@@ -384,9 +356,3 @@ class Writer:
 
 def _always() -> bool:
     return True
-
-
-def _retrieve(answer: asyncio.Future[Any]) -> None:
-    """Look at the error of an answer that comes too late, for asyncio complains about unseen ones."""
-    if not answer.cancelled():
-        answer.exception()
