@@ -387,6 +387,9 @@ def test_a_process_of_its_own_works_out_the_same(asked: Asked, clear: Powers) ->
         assert await there.own_load(past, 96, "Europe/Berlin") == await here.own_load(
             past, 96, "Europe/Berlin"
         )
+        told = [await offline(past).fetch(replace(asked, now=NOW - DAY, start=asked.start - DAY))] * 2
+        site = (ROOF.latitude, ROOF.longitude)
+        assert await there.set_right(told, past, site) == await here.set_right(told, past, site)
 
     asyncio.run(main())
 

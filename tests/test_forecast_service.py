@@ -39,8 +39,9 @@ longitude = 9.4
 [[roof]]
 kwp = 6.0
 """
-AHEAD = '[strategy]\nname = "test_forecast_service:Ahead"\n' + ROOF
-METEO = '[forecast]\nproviders = ["open-meteo"]\n' + AHEAD
+STRATEGY = '[strategy]\nname = "test_forecast_service:Ahead"\n' + ROOF
+AHEAD = "[forecast]\ncalibrate = false\n" + STRATEGY
+METEO = '[forecast]\nproviders = ["open-meteo"]\ncalibrate = false\n' + STRATEGY
 SLOT = timedelta(minutes=15)
 
 
@@ -284,6 +285,27 @@ def test_a_decision_can_be_replayed_with_the_forecasts_that_it_saw(tmp_path: Pat
     assert found.forecast is not None
     assert str(Ahead(NoParams()).propose(found).reason).startswith("open-meteo of the sun")
     assert decision.reason.startswith("open-meteo of the sun")
+
+
+def test_a_forecast_is_set_right_by_what_the_roof_made_of_the_earlier_ones(
+    tmp_path: Path, token: str
+) -> None:
+    async def script(life: Life) -> None:
+        wired(life)
+        await life.begin()
+        await life.passes(30 * HOUR)
+        right = life.service.world.forecast
+        assert right is not None
+        assert right.provider == "own-open-meteo"
+        await life.ends()
+        issued: dict[str, set[str]] = {"open-meteo": set(), "own-open-meteo": set()}
+        for provider, at in life.rows("SELECT DISTINCT provider, issued FROM forecast"):
+            issued.get(provider, set()).add(at)
+        assert len(issued["own-open-meteo"]) > 20
+        assert issued["own-open-meteo"] < issued["open-meteo"]
+
+    config = '[forecast]\nproviders = ["open-meteo"]\n' + STRATEGY
+    live(tmp_path, token, script, config=config)
 
 
 # The log

@@ -125,6 +125,9 @@ class ForecastChoice(Section):
         le=172_800,
         description="A forecast older than this is not believed any more, seconds.",
     )
+    calibrate: Flag = Field(
+        True, description="Whether forecasts are set right by what your roof made of the earlier ones."
+    )
     inverter_max_w: Real | None = Field(
         None, ge=100, le=1_000_000, description="What the inverter gives at most, W, where that is a limit."
     )

@@ -16,13 +16,14 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Protocol
 
+from optimizer.domain import Forecast, ForecastSlot
 from optimizer.errors import Unavailable
-from optimizer.forecast.roof import Face, Powers, Quantiles, Roof, Weather
+from optimizer.forecast.roof import SLOT, Face, Powers, Quantiles, Roof, Weather
 
 TIMEOUT_S = 120.0
 """The import of pvlib alone takes a small computer ten seconds."""
@@ -31,6 +32,10 @@ _LOWEST = 19
 _TOLD = 200
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _PROGRAM = "from optimizer.forecast.reckoner import answer_stdin; answer_stdin()"
+
+
+Site = tuple[float, float]
+"""Latitude and longitude, degrees."""
 
 
 class Reckoner(Protocol):
@@ -50,6 +55,10 @@ class Reckoner(Protocol):
 
     async def own_load(self, past: Powers, count: int, zone: str) -> Quantiles:
         """Return the house's load likewise; workdays and hours are those of the zone."""
+        ...
+
+    async def set_right(self, told: Sequence[Forecast], past: Powers, site: Site) -> Quantiles:
+        """Return the last of these forecasts, set right by what became of the others."""
         ...
 
 
@@ -80,6 +89,12 @@ class InlineReckoner:
 
         return newest_load(past, count, zone)
 
+    async def set_right(self, told: Sequence[Forecast], past: Powers, site: Site) -> Quantiles:
+        """Return the last forecast, set right."""
+        from optimizer.forecast.newest import set_right
+
+        return set_right(told, past, *site)
+
 
 class ProcessReckoner:
     """In a process for each question; `env` is the child's environment."""
@@ -109,6 +124,12 @@ class ProcessReckoner:
         """Return the house's load by the own past."""
         question = {"past": _plain(past), "count": count, "zone": zone}
         return Quantiles(past.end, *await self._asked("own_load", question, 3, count))
+
+    async def set_right(self, told: Sequence[Forecast], past: Powers, site: Site) -> Quantiles:
+        """Return the last forecast, set right."""
+        question = {"past": _plain(past), "told": [_packed(one) for one in told], "site": site}
+        last = told[-1].slots
+        return Quantiles(last[0].start_including, *await self._asked("set_right", question, 3, len(last)))
 
     async def _asked(
         self, what: str, question: Mapping[str, Any], columns: int, count: int
@@ -186,8 +207,24 @@ async def _answer(question: Mapping[str, Any]) -> Powers | Quantiles:
             return await reckoner.power(_roof(question["roof"]), weather)
         case "own_sun":
             return await reckoner.own_sun(Powers(**_dated(question["past"])), question["count"])
-    past = Powers(**_dated(question["past"]))
-    return await reckoner.own_load(past, question["count"], question["zone"])
+        case "own_load":
+            past = Powers(**_dated(question["past"]))
+            return await reckoner.own_load(past, question["count"], question["zone"])
+    told = [_unpacked(one) for one in question["told"]]
+    return await reckoner.set_right(told, Powers(**_dated(question["past"])), question["site"])
+
+
+def _packed(forecast: Forecast) -> list[Any]:
+    columns = [[getattr(slot, name) for slot in forecast.slots] for name in ("p10_w", "p50_w", "p90_w")]
+    return [forecast.issued_at.isoformat(), forecast.slots[0].start_including.isoformat(), *columns]
+
+
+def _unpacked(packed: list[Any]) -> Forecast:
+    issued, start, *columns = packed
+    first = datetime.fromisoformat(start)
+    rows = enumerate(zip(*columns, strict=True))
+    slots = tuple(ForecastSlot(first + SLOT * number, *quantiles) for number, quantiles in rows)
+    return Forecast(datetime.fromisoformat(issued), "", slots)
 
 
 def _roof(given: Mapping[str, Any]) -> Roof:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,8 @@ from optimizer.forecast.forecast_solar import ForecastSolar
 from optimizer.forecast.offline import Offline
 from optimizer.forecast.open_meteo import OpenMeteo
 from optimizer.forecast.own_past import OwnPast, Past
-from optimizer.forecast.provider import Asked, Provider
+from optimizer.forecast.provider import Asked, Provider, forecast_of
+from optimizer.forecast.reckoner import Site
 from optimizer.forecast.roof import SLOT, W_PER_KW, Face, Powers, Roof, slot_of
 from optimizer.forecast.solcast import Solcast
 from optimizer.forecast.web import Web
@@ -37,6 +37,10 @@ from optimizer.runtime.looking_ahead import Ground
 from optimizer.store.forecasts import HouseEnergy
 from optimizer.store.log import Store
 from optimizer.store.sqlite import StoreUnavailable
+
+LEARNT_FROM = timedelta(days=90)
+CORRECTED = "own-"
+"""Stands before the provider's name where its forecast was set right."""
 
 _SLOT_S = SLOT.total_seconds()
 _LEAST_KNOWN_S = 450.0
@@ -46,12 +50,14 @@ _log = structlog.stdlib.get_logger("sunmode.forecast")
 
 @dataclass(slots=True)
 class Forecaster:
-    """Keeps the forecasts of sun and load in the world new."""
+    """Keeps the forecasts of sun and load in the world new; with a `site` those of the sun are set right."""
 
     ground: Ground
     sun: Chain
     load: Desk
     count: int
+    site: Site | None
+    _right: tuple[Forecast, Forecast] | None = None
     _written: set[tuple[str, datetime]] = field(default_factory=set)
 
     def resume(self) -> None:
@@ -62,11 +68,37 @@ class Forecaster:
     async def refresh(self) -> None:
         """Ask whoever is due and hand on what stands."""
         now, world = self.ground.clock.now(), self.ground.world
-        world.forecast = self._kept(await self.sun.latest(now))
+        world.forecast = await self._set_right(self._kept(await self.sun.latest(now)), now)
         nothing = Powers(slot_of(now), ())
         world.load_forecast = self._kept(
             await self.load.latest(Asked(now, slot_of(now), self.count, nothing))
         )
+
+    async def _set_right(self, raw: Forecast | None, now: datetime) -> Forecast | None:
+        """Return the forecast as the own roof would have it, or as it came where that cannot be said now."""
+        if raw is None or self.site is None or raw.provider == own_past.SUN:
+            return raw
+        if self._right is None or self._right[0] is not raw:
+            self._right = raw, await self._corrected(raw, self.site, now)
+        return self._right[1]
+
+    async def _corrected(self, raw: Forecast, site: Site, now: datetime) -> Forecast:
+        ground = self.ground
+        try:
+            earlier = await ground.read(partial(ground.store.forecasts.told, raw.provider, now - LEARNT_FROM))
+            past = await measured(ground, "pv_kwh", now, LEARNT_FROM)
+            before = [one for one in earlier if past.start <= one.issued_at < raw.issued_at]
+            if not before:
+                return raw
+            found = await ground.sums.set_right([*before, raw], past, site)
+        except (Unavailable, StoreUnavailable) as error:
+            _log.warning("a forecast is taken as it came", provider=raw.provider, why=str(error))
+            return raw
+        count, nothing = len(raw.slots), Powers(found.start, ())
+        asked = Asked(raw.issued_at, found.start, count, nothing)
+        columns = (list(found.p10_w), list(found.p50_w), list(found.p90_w))
+        corrected = self._kept(forecast_of(f"{CORRECTED}{raw.provider}", asked, *columns))
+        return corrected or raw
 
     def _kept(self, forecast: Forecast | None) -> Forecast | None:
         """Log a vintage that is new."""
@@ -88,7 +120,9 @@ def forecaster_from(
     sky = NoSky() if roof is None else ClearSky(roof, ground.sums, ahead)
     desks = [_desk(make.provider(name), rules, ground.store) for name in names]
     load = _desk(make.load(), replace(rules, peak_w=None), ground.store)
-    forecaster = Forecaster(ground, Chain(desks, sky, ahead // SLOT, rules.tell), load, ahead // SLOT)
+    place = (settings.site.latitude, settings.site.longitude) if settings.forecast.calibrate else None
+    chain = Chain(desks, sky, ahead // SLOT, rules.tell)
+    forecaster = Forecaster(ground, chain, load, ahead // SLOT, place)
     forecaster.resume()
     return forecaster
 
@@ -191,9 +225,8 @@ async def measured(ground: Ground, column: str, now: datetime, length: timedelta
         Unavailable: the log cannot be read now.
 
     """
-    read = partial(ground.store.forecasts.past, now - length)
     try:
-        rows = read() if ground.inline else await asyncio.to_thread(read)
+        rows = await ground.read(partial(ground.store.forecasts.past, now - length))
     except StoreUnavailable as error:
         raise Unavailable(f"the log cannot be read: {error}") from error
     return series_of(rows, column, slot_of(now))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx
 
@@ -15,6 +17,8 @@ from optimizer.forecast.reckoner import InlineReckoner, Reckoner
 from optimizer.runtime.calendar import Job, cron
 from optimizer.runtime.world import World
 from optimizer.store.log import Store
+
+T = TypeVar("T")
 
 TIMEOUT_S = 600.0
 """Twelve faces and a process for the physics, all at their slowest."""
@@ -35,6 +39,10 @@ class Ground:
     def sums(self) -> Reckoner:
         """Who does the heavy sums: this process, where no other was named."""
         return self.reckoner or InlineReckoner()
+
+    async def read(self, question: Callable[[], T]) -> T:
+        """Ask the log, in a thread where there are threads."""
+        return question() if self.inline else await asyncio.to_thread(question)
 
 
 def wants_forecasts(strategies: Iterable[Strategy | None]) -> bool:

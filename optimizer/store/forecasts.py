@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,11 @@ class ForecastLog:
             row = conn.execute("SELECT max(issued) FROM forecast WHERE provider = ?", (provider,)).fetchone()
             return None if row[0] is None else read_vintage(conn, provider, row[0])
 
+    def told(self, provider: str, since: datetime) -> list[Forecast]:
+        """Return a provider's vintages since then, oldest first; raises like `newest`."""
+        with _reading(self._path) as conn:
+            return read_vintages(conn, provider, since)
+
     def past(self, since: datetime) -> tuple[HouseEnergy, ...]:
         """Return what the house did since then, oldest first; raises like `newest`."""
         with _reading(self._path) as conn:
@@ -134,14 +141,30 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise StoreUnavailable(f"{path}: {error}") from error
 
 
+def read_vintages(conn: sqlite3.Connection, provider: str, since: datetime) -> list[Forecast]:
+    """Return a provider's vintages that were issued since then, oldest first, with their nights."""
+    rows = conn.execute(
+        "SELECT issued, slot, p10_w, p50_w, p90_w FROM forecast WHERE provider = ? AND issued >= ?"
+        " ORDER BY issued, slot",
+        (provider, to_text(since)),
+    )
+    return [
+        Forecast(from_text(issued), provider, _with_nights([_slot(*row[1:]) for row in group]))
+        for issued, group in groupby(rows, itemgetter(0))
+    ]
+
+
 def read_vintage(conn: sqlite3.Connection, provider: str, issued: str) -> Forecast:
-    """Return one vintage, with its nights."""
+    """Return one vintage, with its nights; without slots where it is not there."""
     rows = conn.execute(
         "SELECT slot, p10_w, p50_w, p90_w FROM forecast WHERE provider = ? AND issued = ? ORDER BY slot",
         (provider, issued),
-    ).fetchall()
-    told = [ForecastSlot(from_text(slot), *quantiles) for slot, *quantiles in rows]
-    return Forecast(from_text(issued), provider, _with_nights(told))
+    )
+    return Forecast(from_text(issued), provider, _with_nights([_slot(*row) for row in rows]))
+
+
+def _slot(start: str, *quantiles: float) -> ForecastSlot:
+    return ForecastSlot(from_text(start), *quantiles)
 
 
 def vintage_at(path: Path, provider: str, issued: datetime) -> Forecast | None:
