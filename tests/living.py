@@ -158,9 +158,8 @@ def live(
 
     async def play() -> T:
         clock = LoopClock(START)
-        virtual = VirtualSettings(
-            token=token, start=START, inverter=settings.inverter, chargers=tuple(chargers), **(world or {})
-        )
+        truth = {"chargers": tuple(chargers), **(world or {})}  # which may be other than is configured
+        virtual = VirtualSettings(token=token, start=START, inverter=settings.inverter, **truth)
         home = VirtualHome(virtual, _series(sky))
         for charger in chargers:
             home.plug(charger.serial, 30.0)

@@ -12,7 +12,7 @@ import pytest
 from command_line import call
 from fake_guide_server import guide_server
 from guide_home import GARAGE, GuideHome
-from living import HOUR, START, Life, live
+from living import HOUR, START, Life, dark, live
 from sunmode_process import Site, site_of
 
 from optimizer.cli.report_site import site_of as site_of_config
@@ -139,6 +139,22 @@ def test_the_service_learns_by_night_tells_it_once_and_counts_on_it_from_then_on
         assert life.service.client._cars_w == 7360.0, "what may be imported is not what was learnt"
 
     live(tmp_path, token, script, config=FAST_ALWAYS, world={"cars": (CarLimits(max_w=3600.0),)})
+
+
+def test_the_service_finds_out_that_a_charger_has_three_phases(tmp_path: Path, token: str) -> None:
+    three = replace(SPEC, phases=3, max_current_a=16.0)
+
+    async def script(life: Life) -> None:
+        await three_sessions(life)
+        await life.service.store.flush()
+        events = dict(life.rows("SELECT kind, message FROM event WHERE kind IN ('learnt', 'doubt')"))
+        assert events["learnt"] == "garage: ECO holds 4.1 kW (3 sessions) on 3 phases"
+        assert events["doubt"].endswith(
+            "has held 4.1 kW without surplus in the last 3 sessions: set phases = 3"
+        )
+
+    world = {"chargers": (three,), "cars": (CarLimits(max_w=11_000.0, phases=3),)}
+    live(tmp_path, token, script, sky=dark, config=FAST_ALWAYS.replace("fast", "eco"), world=world)
 
 
 def test_a_stop_leaves_green_behind_where_it_was_shown_to_work(tmp_path: Path, token: str) -> None:
