@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
@@ -232,6 +233,7 @@ def _in_force(steps: tuple[PriceStep, ...], flat: float, at: datetime) -> float:
     return steps[begun - 1].eur_per_kwh if begun else flat
 
 
+@lru_cache(maxsize=4096)
 def _known_twin(at: datetime, known_until: datetime, zone: str) -> datetime:
     """Return the last moment before `known_until` with the same time of the day as `at`."""
     site = ZoneInfo(zone)

@@ -15,19 +15,24 @@ from zoneinfo import ZoneInfo
 import pytest
 from command_line import call
 from living import START, Life, live
+from scored_day import site_with, write_day
 from sunmode_process import Site
 from web_service import Reply, WebService, web_service
 
 from optimizer.clock import SystemClock
 from optimizer.config.loading import load_settings
+from optimizer.control.guards import guard
 from optimizer.domain import Mode
 from optimizer.errors import AuthError, BadAnswer, CloudError, ConfigError, Throttled, Unavailable
+from optimizer.report.day import LocalDay
 from optimizer.report.prices import read_in_force
+from optimizer.report.score import score_day
 from optimizer.runtime.price_feeds import feeds_from
 from optimizer.runtime.prices import MARKET, Prices
-from optimizer.runtime.replay import situation_from
+from optimizer.runtime.replay import guard_inputs_from, policy_from, situation_from
 from optimizer.sources.http_json import BODY_CAP_BYTES, JsonSource, open_web, retry_after_s
 from optimizer.sources.prices import Asked, FilePrices, awattar, energy_charts
+from optimizer.store.instants import to_text
 from optimizer.store.log import Store
 from optimizer.store.logfile import FileOptions
 from optimizer.tariffs.slots import NEVER, SLOT, day_slots, midnight
@@ -442,8 +447,57 @@ def test_decisions_are_replayed_with_the_prices_that_they_saw(tmp_path: Path, to
     last = situation_from(*(json.loads(part) for part in rows[-1]))
     assert last.tariff.price_eur_per_kwh(START) == 0.5
     assert last.tariff.price_eur_per_kwh(START + timedelta(hours=1)) == 0.05
-    assert last.tariff.known_until == START + timedelta(hours=72)
+    assert last.tariff.known_until == midnight(date(2026, 6, 4), BERLIN)
     assert contexts <= 2
+
+
+@pytest.mark.parametrize("strategy", ["deadline", "threshold", "timer"])
+def test_every_decision_under_moving_prices_can_be_decided_again(
+    tmp_path: Path, token: str, strategy: str
+) -> None:
+    async def script(life: Life) -> list[tuple[Any, ...]]:
+        await life.begin()
+        await life.passes(20 * 3600.0)
+        await life.ends()
+        return life.rows(
+            "SELECT proposed, mode, inputs, content FROM decision d JOIN context c ON c.id = d.context_id"
+        )
+
+    (tmp_path / "prices.csv").write_text(moving(), encoding="utf-8")
+    goal = 'goal = [{ by = "07:00", energy_kwh = 8 }]\n'
+    config = f'{goal}{MARKET_CONFIG.partition("[strategy]")[0]}[strategy]\nname = "{strategy}"\n'
+    rows = live(tmp_path, token, script, sky=lambda _: (0.0, 300.0), config=config)
+    again = load_settings(tmp_path / "config.toml", {}).build_strategy()
+    assert len(rows) > 30
+    for proposed, mode, *parts in rows:
+        inputs, context = (json.loads(part) for part in parts)
+        proposal = again.propose(situation_from(inputs, context))
+        ruling = guard(proposal, guard_inputs_from(inputs), policy_from(context))
+        assert (proposal.mode, ruling.mode) == (Mode(proposed), Mode(mode))
+
+
+def moving() -> str:
+    """Quarter-hourly prices for today alone, no two alike, some below zero."""
+    start = midnight(START.astimezone(BERLIN).date(), BERLIN)
+    rows = (
+        f"{start + number * SLOT:%Y-%m-%dT%H:%M}Z,{(number * 37 % 96) / 300 - 0.05:.5f}"
+        for number in range(96)
+    )
+    return "time,eur_per_kwh\n" + "\n".join(rows) + "\n"
+
+
+def test_a_day_is_scored_at_the_prices_that_were_in_force(tmp_path: Path) -> None:
+    site = site_with(tmp_path)
+    day = LocalDay(date(2026, 6, 1), BERLIN)
+    write_day(site, day.start, 24, pv_w=0.0, load_w=1000.0)
+    before = score_day(site, day.date).rows[0].cost_eur
+    with closing(sqlite3.connect(site.path)) as conn, conn:
+        conn.executemany(
+            "INSERT INTO price VALUES (?,?,0.08,1)",
+            [(to_text(day.start - timedelta(days=9)), 0.5), (to_text(day.start + timedelta(hours=12)), 0.1)],
+        )
+    assert before == pytest.approx(24 * 0.3)
+    assert score_day(site, day.date).rows[0].cost_eur == pytest.approx(12 * 0.5 + 12 * 0.1)
 
 
 async def _hours_without(life: Life) -> list[Mode]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from optimizer.domain import PriceStep, Tariff
 from optimizer.errors import BadAnswer
-from optimizer.runtime.written import tariff_from_json, tariff_to_json
+from optimizer.runtime.written import from_today_on, tariff_from_json, tariff_to_json
 from optimizer.tariffs.answers import Fields, awattar_periods, energy_charts_periods, json_periods
 from optimizer.tariffs.asking import MOST_A_DAY, Tries, is_due, wanted_until
 from optimizer.tariffs.market import Plan, Scale, in_force, kept
@@ -524,6 +524,36 @@ def test_any_tariff_comes_back_as_it_was(numbers: dict[int, float], paid: float,
     assert tariff_from_json(json.loads(json.dumps(tariff_to_json(tariff)))) == tariff
 
 
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(DATES, ZONES, st.integers(1, 4 * 96), st.integers(-96, 8 * 96), st.integers(0, 9 * 96))
+def test_what_is_written_of_a_tariff_says_the_same_of_today_and_all_days_to_come(
+    day: date, zone: ZoneInfo, known: int, now_slot: int, ahead: int
+) -> None:
+    days = [slot for back in range(-1, 3) for slot in day_slots(day + back * DAY, zone)]
+    slots = {slot: (number * 37 % 101) / 100 - 0.1 for number, slot in enumerate(days[:known])}
+    now = midnight(day, zone) + now_slot * SLOT
+    plan = Plan(0.3, 0.08, zone, market=Scale(), feed_in=Scale(0.9))
+    tariff = plan.tariff(now, kept(slots, now, zone), kept(slots, now, zone))
+    written = from_today_on(tariff, now)
+    at = midnight(now.astimezone(zone).date(), zone) + ahead * SLOT
+    assert written.price_eur_per_kwh(at) == tariff.price_eur_per_kwh(at)
+    assert written.earned_eur_per_kwh(at) == tariff.earned_eur_per_kwh(at)
+
+
+def test_a_new_day_without_news_is_no_news_for_the_log() -> None:
+    slots = {
+        slot: number / 1e4
+        for back in range(3)
+        for number, slot in enumerate(day_slots(date(2026, 6, 1) + back * DAY, BERLIN))
+    }
+    evening, morning = berlin("2026-06-02T23:59"), berlin("2026-06-03T00:01")
+    before, after = (
+        tariff_to_json(from_today_on(dynamic(kept(slots, now, BERLIN), now), now))
+        for now in (evening, morning)
+    )
+    assert before == after
+
+
 def test_a_year_of_quarter_hourly_prices_takes_a_few_megabytes_of_the_log() -> None:
     now = berlin("2026-06-02T15:00")
     slots = {
@@ -531,6 +561,7 @@ def test_a_year_of_quarter_hourly_prices_takes_a_few_megabytes_of_the_log() -> N
         for day in (1, 2, 3)
         for number, slot in enumerate(day_slots(date(2026, 6, day), BERLIN))
     }
-    written = json.dumps(tariff_to_json(dynamic(slots, now)), separators=(",", ":"))
-    contexts_a_day = 2  # at midnight, and when tomorrow's prices are there
-    assert 365 * contexts_a_day * len(written) < 4e6
+    tariff = from_today_on(dynamic(slots, now), now)
+    written = json.dumps(tariff_to_json(tariff), separators=(",", ":"))
+    in_table_and_index = 2  # one new content a day, when tomorrow's prices are there
+    assert 365 * in_table_and_index * len(written) < 2e6

@@ -22,7 +22,7 @@ from optimizer.domain import (
 )
 from optimizer.runtime.decider import Deliberation
 from optimizer.runtime.rules import Rules
-from optimizer.runtime.written import tariff_from_json, tariff_to_json
+from optimizer.runtime.written import from_today_on, tariff_from_json, tariff_to_json
 
 Json = Mapping[str, Any]
 Vintage = Callable[[str, datetime], Forecast | None]
@@ -58,7 +58,8 @@ class Contexts:
             self._settled[spec.name] = {**self._settled[spec.name], "charger": asdict(spec)}
             self._specs[spec.name], self._tariff = spec, None
         if situation.tariff is not self._tariff:
-            self._tariff, written = situation.tariff, tariff_to_json(situation.tariff)
+            self._tariff = situation.tariff
+            written = tariff_to_json(from_today_on(self._tariff, situation.now))
             self._of = {name: {**settled, "tariff": written} for name, settled in self._settled.items()}
         return self._of[spec.name]
 

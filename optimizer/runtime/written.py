@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import gcd
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from optimizer.domain import PriceStep, Tariff
+from optimizer.tariffs.slots import midnight
 
 _SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
 
 
 def tariff_to_json(tariff: Tariff) -> dict[str, object]:
@@ -24,6 +29,32 @@ def tariff_to_json(tariff: Tariff) -> dict[str, object]:
         **{name: at.isoformat() for name, at in until.items() if at is not None},
         **{name: _runs(one) for name, one in steps.items() if one},
     }
+
+
+def from_today_on(tariff: Tariff, now: datetime) -> Tariff:
+    """Return the tariff without what no decision of today can see: neither now, nor as what stands in.
+
+    It begins with the last known day but one, or today where that is earlier: the same at midnight as before.
+    """
+    zone = ZoneInfo(tariff.zone)
+    return replace(
+        tariff,
+        steps=_later(tariff.steps, _first(now, tariff.known_until, zone)),
+        feed_in_steps=_later(tariff.feed_in_steps, _first(now, tariff.feed_in_known_until, zone)),
+    )
+
+
+def _first(now: datetime, known_until: datetime | None, zone: ZoneInfo) -> datetime:
+    today = now.astimezone(zone).date()
+    newest = today if known_until is None else (known_until - _SECOND).astimezone(zone).date()
+    return midnight(min(today, newest - _DAY), zone)
+
+
+def _later(steps: tuple[PriceStep, ...], first: datetime) -> tuple[PriceStep, ...]:
+    begun = bisect_right(steps, first, key=lambda step: step.start_including)
+    if begun == 0:
+        return steps
+    return (PriceStep(first, steps[begun - 1].eur_per_kwh), *steps[begun:])
 
 
 def tariff_from_json(written: Any) -> Tariff:

@@ -23,7 +23,7 @@ from optimizer.tariffs.answers import (
 from optimizer.tariffs.slots import Period, Slots, midnight, slots_from
 
 FILE_CAP_BYTES = 8 * 1024 * 1024
-_AROUND = timedelta(days=2)
+_BEFORE = timedelta(days=1)
 _COLUMNS = ("time", "eur_per_kwh")
 
 
@@ -87,7 +87,7 @@ class FilePrices:
         self._path = path
 
     async def prices(self, asked: Asked) -> Slots:
-        """Read the file, of which the days around the asked ones are kept."""
+        """Read the file, of which yesterday, today and tomorrow are kept."""
         try:
             if self._path.stat().st_size > FILE_CAP_BYTES:
                 raise Unavailable(f"{self._path}: longer than {FILE_CAP_BYTES} bytes")
@@ -103,7 +103,7 @@ class FilePrices:
 
 
 def _is_near(period: Period, asked: Asked) -> bool:
-    return asked.start - _AROUND <= period.start_including < asked.end + _AROUND
+    return asked.start - _BEFORE <= period.start_including < asked.end
 
 
 def file_periods(text: str) -> list[Period]:
