@@ -49,7 +49,7 @@ def whole(vintages: Vintages, truth_w: Floats, counts: np.ndarray | None = None)
     return judged(vintages, truth_w.ravel(), counts)[-1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 25), st.booleans())
 def test_what_comes_later_changes_nothing_that_was_said_before(seed: int, today: int, silent: bool) -> None:
     truth_w, said_w = weather(25, seed)
@@ -84,7 +84,7 @@ def test_no_vintages_are_no_vintages() -> None:
     assert calibrated(none, np.ones(100), FIRST) is none
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.0, 3.0), st.floats(0.0, 0.9))
 def test_corrections_are_bounded_and_in_order(seed: int, wrong_by: float, missing: float) -> None:
     rng = np.random.default_rng(seed)

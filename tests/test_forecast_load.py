@@ -48,7 +48,7 @@ def same(some: list[Floats], others: list[Floats]) -> bool:
     return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(some, others, strict=True))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 40 * DAY_SLOTS), st.integers(0, 200))
 def test_what_comes_later_changes_nothing_that_was_said_before(seed: int, now: int, offset: int) -> None:
     was = house(40, seed)
@@ -67,7 +67,7 @@ def test_a_longer_log_says_the_same_of_its_past(seed: int, now: int) -> None:
     assert live.known_from[-1] == now
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.0, 0.95))
 def test_quantiles_are_in_order_whatever_is_missing(seed: int, missing: float) -> None:
     rng = np.random.default_rng(seed)

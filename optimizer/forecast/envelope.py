@@ -33,15 +33,16 @@ def clear_sky_w(by_day_w: Floats, first_day: int, place: Place | None) -> Floats
 def envelope_w(by_day_w: Floats, light_w_m2: Floats, window_days: int = WINDOW_DAYS) -> Floats:
     """Return clear-sky power (days, 96): a day's is learnt from the days before and carried to its light.
 
-    It is NaN where there are none.  A slot of which nothing is known while others are is night: an inverter
-    without sun is silent.
+    It is NaN until there are any; after weeks without it is as it was before.  A slot of which nothing is
+    known while others are is night: an inverter without sun is silent.
     """
     light = np.maximum(light_w_m2, _DUSK_W_M2)
     before = np.concatenate((np.full((window_days, DAY_SLOTS), np.nan), by_day_w / light))[:-1]
     best = _mean_of_best(sliding_window_view(before, window_days, axis=0))
-    nothing_known = np.all(np.isnan(best), axis=1)
+    some_known = ~np.all(np.isnan(best), axis=1)
     share = _smoothed(np.nan_to_num(best))
-    share[nothing_known] = np.nan
+    share[~some_known] = np.nan
+    share = share[np.maximum.accumulate(np.where(some_known, np.arange(len(share)), 0))]
     seen_days = before_each_day(np.asarray((~np.isnan(by_day_w)).any(axis=1), dtype=np.float64))
     unseen = 1.0 + _FIRST_DAY_HIDES / np.maximum(seen_days, 1.0)
     return np.asarray(share * light * unseen[:, None])

@@ -24,16 +24,19 @@ _LEAD_ENDS = np.array([2, 4, 8, 16, 32, 64, 96])
 """Leads are told apart up to these slots; beyond the last they are one."""
 _HEIGHTS = np.array([0.03, 0.2, 0.6])
 """Shares of the day's highest clear-sky power by which the sun's height is told apart."""
+_NOTHING = 0.001
+"""Power below this share of the day's highest is none: dusk, by a plant that may be asleep already."""
 _STATES = 8
 _EDGES = np.concatenate(([0.0, 1e-4], np.linspace(0.05, 1.5, 30), [3.0]))
 """The first bin is for a roof that gives nothing at all."""
 _HALF_LIFE_DAYS = 45.0
-_PRIOR_COUNT = 0.5
-"""Times the root of the number of leads that are looked at together."""
-_SPANS = (4.0, 48.0, 1500.0)
-"""Half-lives (slots) of what the last hour, day and season have shown."""
+_PRIOR_COUNT = 0.15
+"""Times the number of leads that are looked at together."""
+_SPANS = (1.0, 8.0, 36.0, 1500.0)
+"""Half-lives (slots) of what the last minutes, hours, day and season have shown."""
+_FADES = (4.0, 22.0, 120.0)
+"""Leads (slots) at which half is left of what each of these but the last says more than the next."""
 _FIRST_INDEX = 0.6
-_NOW_FADES_SLOTS, _DAY_FADES_SLOTS = 16.0, 120.0
 
 
 def pv_vintages(
@@ -68,17 +71,17 @@ class _Roof:
         """Yield each day's quantiles (vintages, width, 3), W."""
         days, wait_days = self._series.days, len(self._lead) // DAY_SLOTS + 1
         for day, index in enumerate(learnt_quantiles(law, self, days, wait_days)):
-            yield index * self._ahead_w(day)[..., None]
+            power_w = index * self._ahead_w(day)[..., None]
+            yield np.where(power_w < _NOTHING * self._peak_w(day), 0.0, power_w)
 
     def cases(self, day: int) -> Cases:
         """Return what each value of a day looks like: by lead, height of the sun and state of the sky."""
         ahead_w = self._ahead_w(day)
-        peak_w = max(1.0, float(np.nan_to_num(self._clear_w[day]).max()))
-        height = np.minimum(np.searchsorted(_HEIGHTS, ahead_w / peak_w, side="right"), len(_HEIGHTS))
-        now, day_, season = (mean[self._rows(day), None] for mean in self._means)
-        of_now = 0.5 ** (self._lead / _NOW_FADES_SLOTS)
-        of_day = (1.0 - of_now) * 0.5 ** (self._lead / _DAY_FADES_SLOTS)
-        index = now * of_now + day_ * of_day + season * (1.0 - of_now - of_day)
+        share = np.nan_to_num(ahead_w) / self._peak_w(day)
+        height = np.searchsorted(_HEIGHTS, share, side="right")
+        index = self._means[-1][self._rows(day), None]
+        for mean, fades in zip(self._means[-2::-1], _FADES[::-1], strict=True):
+            index = index + 0.5 ** (self._lead / fades) * (mean[self._rows(day), None] - index)
         return Cases(self._group + height, np.clip(index, 0.0, 1.0) * (_STATES - 1))
 
     def outcome(self, day: int) -> Floats:
@@ -86,6 +89,9 @@ class _Roof:
         ahead_w, seen_w = self._ahead_w(day), self._series.at(self._target(day))
         index = np.divide(seen_w, ahead_w, out=np.full(seen_w.shape, np.nan), where=ahead_w > 0.0)
         return np.asarray(index)
+
+    def _peak_w(self, day: int) -> float:
+        return max(1.0, float(np.nan_to_num(self._clear_w[day]).max()))
 
     def _rows(self, day: int) -> slice:
         return slice(*np.searchsorted(self.issued, (day * DAY_SLOTS, (day + 1) * DAY_SLOTS)))
@@ -99,7 +105,7 @@ class _Roof:
 
 
 def _mean_indices(by_day_w: Floats, clear_w: Floats, issued: Ints) -> list[Floats]:
-    """Return the index of the last hour, day and season at each time of issue; each leans on the next."""
+    """Return the index of the last minutes to season at each time of issue; each leans on the next."""
     both = ~np.isnan(by_day_w) & ~np.isnan(clear_w)
     made_w, could_w = np.where(both, by_day_w, 0.0), np.where(both, clear_w, 0.0)
     mean = np.full(len(issued), _FIRST_INDEX)
@@ -118,5 +124,5 @@ def _prior(width: int) -> Floats:
     shape = np.exp(-0.5 * ((middles - centre[:, None]) / 0.35) ** 2) * np.diff(_EDGES)
     shape /= shape.sum(axis=1, keepdims=True)
     leads = np.diff(np.concatenate(([0], _LEAD_ENDS, [max(width, _LEAD_ENDS[-1] + 1)])))
-    count = _PRIOR_COUNT * np.sqrt(leads)
+    count = _PRIOR_COUNT * leads
     return np.asarray(np.repeat(count, len(_HEIGHTS) + 1)[:, None, None] * shape)
