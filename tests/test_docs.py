@@ -153,7 +153,7 @@ def test_every_outcome_of_a_call_is_told() -> None:
 # Events, reasons, faults.
 
 
-_TELLERS = {"event", "_tell_missed"}
+_TELLERS = {"event", "announce", "_tell_missed"}
 
 
 def emitted_events() -> set[str]:

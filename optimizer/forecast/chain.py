@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from optimizer.domain import Forecast
 from optimizer.errors import Unavailable
-from optimizer.forecast.desk import Desk, Tell
+from optimizer.forecast.desk import Announce, Desk
 from optimizer.forecast.offline import PAST
 from optimizer.forecast.provider import DAY, Asked
 from optimizer.forecast.reckoner import Reckoner
@@ -50,11 +50,11 @@ class NoSky:
 class Chain:
     """Desks in order; `count` quarter hours are asked for."""
 
-    def __init__(self, desks: Sequence[Desk], sky: ClearSky | NoSky, count: int, tell: Tell) -> None:
+    def __init__(self, desks: Sequence[Desk], sky: ClearSky | NoSky, count: int, announce: Announce) -> None:
         self._desks = desks
         self._sky = sky
         self._count = count
-        self._tell = tell
+        self.announce = announce
         self._source: str | None = None
         self._sky_lost = False
 
@@ -80,7 +80,7 @@ class Chain:
         desk, forecast = next(((d, f) for d, f in found if f is not None), (None, None))
         name = None if desk is None else desk.name
         if name != self._source:
-            self._tell("forecast_source", "info", self._sentence(name))
+            self.announce("forecast_source", "info", self._sentence(name))
             self._source = name
         return forecast
 
@@ -92,5 +92,5 @@ class Chain:
 
     def _lose_sky(self, why: str) -> None:
         if not self._sky_lost:
-            self._tell("forecast_lost", "warning", f"the clear sky over the roof is not known: {why}")
+            self.announce("forecast_lost", "warning", f"the clear sky over the roof is not known: {why}")
         self._sky_lost = True

@@ -22,7 +22,7 @@ from optimizer.forecast.provider import HOUR, Asked, Provider
 from optimizer.forecast.record import Record
 from optimizer.forecast.roof import SLOT
 
-Tell = Callable[[str, str, str], None]
+Announce = Callable[[str, str, str], None]
 """Takes an event: its kind, its level and a sentence."""
 
 
@@ -43,7 +43,7 @@ class Rules:
     """What all desks share; `peak_w` None: the roof is not known, and nothing can be checked against it."""
 
     memory: Memory
-    tell: Tell
+    announce: Announce
     rng: random.Random
     peak_w: float | None
 
@@ -132,10 +132,10 @@ class Desk:
 
     def _fail(self, why: str) -> None:
         if not self._trouble:
-            self._rules.tell("forecast_lost", "warning", f"{self.name} gives no forecast: {why}")
+            self._rules.announce("forecast_lost", "warning", f"{self.name} gives no forecast: {why}")
         self._trouble = why
 
     def _recover(self) -> None:
         if self._trouble:
-            self._rules.tell("forecast_back", "info", f"{self.name} gives forecasts again")
+            self._rules.announce("forecast_back", "info", f"{self.name} gives forecasts again")
         self._trouble = ""

@@ -115,13 +115,13 @@ def forecaster_from(
     """Return who keeps the forecasts of these providers, with what they said in an earlier run."""
     roof, ahead = roof_of(settings), timedelta(hours=settings.forecast.hours)
     peak_w = None if roof is None else roof.peak_w
-    rules = Rules(ground.store.forecasts, partial(_tell, ground.store), rng, peak_w)
+    rules = Rules(ground.store.forecasts, partial(_announce, ground.store), rng, peak_w)
     make = _Makers(settings, ground, roof)
     sky = NoSky() if roof is None else ClearSky(roof, ground.sums, ahead)
     desks = [_desk(make.provider(name), rules, ground.store) for name in names]
     load = _desk(make.load(), replace(rules, peak_w=None), ground.store)
     place = (settings.site.latitude, settings.site.longitude) if settings.forecast.calibrate else None
-    chain = Chain(desks, sky, ahead // SLOT, rules.tell)
+    chain = Chain(desks, sky, ahead // SLOT, rules.announce)
     forecaster = Forecaster(ground, chain, load, ahead // SLOT, place)
     forecaster.resume()
     return forecaster
@@ -154,7 +154,7 @@ def _newest(store: Store, name: str) -> Forecast | None:
         return None
 
 
-def _tell(store: Store, kind: str, level: str, sentence: str) -> None:
+def _announce(store: Store, kind: str, level: str, sentence: str) -> None:
     (_log.warning if level == "warning" else _log.info)(sentence)
     store.event(kind, sentence, level=level)
 

@@ -123,12 +123,7 @@ class ForecastLog:
     def past(self, since: datetime) -> tuple[HouseEnergy, ...]:
         """Return what the house did since then, oldest first; raises like `newest`."""
         with _reading(self._path) as conn:
-            rows = conn.execute(
-                "SELECT slot_start, pv_kwh, base_load_kwh, missing_s FROM energy"
-                " WHERE charger = '' AND slot_start >= ? ORDER BY slot_start",
-                (to_text(since),),
-            ).fetchall()
-        return tuple(HouseEnergy(from_text(row[0]), *row[1:]) for row in rows)
+            return read_past(conn, since)
 
 
 @contextmanager
@@ -139,6 +134,22 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             yield conn
     except (sqlite3.Error, OSError) as error:
         raise StoreUnavailable(f"{path}: {error}") from error
+
+
+def read_past(conn: sqlite3.Connection, since: datetime) -> tuple[HouseEnergy, ...]:
+    """Return what the house did since then, oldest first."""
+    rows = conn.execute(
+        "SELECT slot_start, pv_kwh, base_load_kwh, missing_s FROM energy"
+        " WHERE charger = '' AND slot_start >= ? ORDER BY slot_start",
+        (to_text(since),),
+    )
+    return tuple(HouseEnergy(from_text(start), *rest) for start, *rest in rows)
+
+
+def read_providers(conn: sqlite3.Connection, since: datetime) -> list[str]:
+    """Return whose forecasts there are since then."""
+    query = "SELECT DISTINCT provider FROM forecast WHERE issued >= ? ORDER BY provider"
+    return [name for (name,) in conn.execute(query, (to_text(since),))]
 
 
 def read_vintages(conn: sqlite3.Connection, provider: str, since: datetime) -> list[Forecast]:
