@@ -45,6 +45,10 @@ def daily(middle_w: Floats, spread: float = 0.2) -> Vintages:
     return Vintages(first, first.copy(), (1 - spread) * middle_w, middle_w.copy(), (1 + spread) * middle_w)
 
 
+def said(vintages: Vintages) -> tuple[Floats, Floats, Floats]:
+    return vintages.p10_w, vintages.p50_w, vintages.p90_w
+
+
 def whole(vintages: Vintages, truth_w: Floats, counts: np.ndarray | None = None) -> Verdict:
     return judged(vintages, truth_w.ravel(), counts)[-1]
 
@@ -77,6 +81,16 @@ def test_without_a_past_a_forecast_stays_as_it_came() -> None:
     fixed = calibrated(raw, np.full(3 * DAY_SLOTS, np.nan), FIRST)
     for part in ("p10_w", "p50_w", "p90_w"):
         np.testing.assert_allclose(getattr(fixed, part), getattr(raw, part), rtol=0.05, atol=1e-9)
+
+
+def test_vintages_from_before_the_log_change_nothing() -> None:
+    truth_w, said_w = weather(30)
+    whole_log = calibrated(daily(said_w), np.where(np.arange(30) < 10, np.nan, truth_w.T).T.ravel(), FIRST)
+    raw = daily(said_w)
+    shifted = Vintages(raw.known_from - 10 * DAY_SLOTS - 7, raw.first - 10 * DAY_SLOTS - 7, *said(raw))
+    short_log = calibrated(shifted, truth_w.ravel()[10 * DAY_SLOTS + 7 :], FIRST + 10 * DAY_SLOTS + 7)
+    assert np.array_equal(short_log.known_from, shifted.known_from)
+    np.testing.assert_allclose(short_log.p50_w[20:], whole_log.p50_w[20:], rtol=0.2, atol=20.0)
 
 
 def test_no_vintages_are_no_vintages() -> None:

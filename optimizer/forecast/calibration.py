@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -52,21 +53,29 @@ def calibrated(raw: Vintages, truth_w: Floats, first_slot: int, place: Place | N
     """
     if not len(raw.known_from):
         return raw
-    series = quarters(np.maximum(np.asarray(truth_w, dtype=np.float64), 0.0), first_slot)
-    issued = raw.known_from + series.lead_in
+    unseen = max(0, -int(raw.known_from[0]))
+    truth_w = np.concatenate((np.full(unseen, np.nan), np.asarray(truth_w, dtype=np.float64)))
+    series = quarters(np.maximum(truth_w, 0.0), first_slot - unseen)
+    issued = raw.known_from + unseen + series.lead_in
     series = series.until(int(issued[-1]) // DAY_SLOTS + 1)
-    forecast = _Forecast(raw, series, clear_sky_w(series.by_day, first_slot // DAY_SLOTS, place))
+    counted = replace(raw, known_from=issued, first=raw.first + unseen + series.lead_in)
+    forecast = _Forecast(
+        counted, series, clear_sky_w(series.by_day, (first_slot - unseen) // DAY_SLOTS, place)
+    )
     fixed = vintages_of(series, issued, raw.p50_w.shape[1], forecast.powers_w())
-    return Vintages(raw.known_from, raw.first, fixed.p10_w, fixed.p50_w, fixed.p90_w)
+    return replace(fixed, known_from=raw.known_from, first=raw.first)
 
 
 class _Forecast:
-    """The vintages of each day: what they say, in terms of this roof, and what became of it."""
+    """The vintages of each day: what they say, in terms of this roof, and what became of it.
+
+    They count slots from the midnight at which the series' days begin.
+    """
 
     def __init__(self, raw: Vintages, series: Quarters, clear_w: Floats) -> None:
-        self._raw, self._series, self._clear_w = raw, series, clear_w
-        self._issued = raw.known_from + series.lead_in
-        self._first = raw.first + series.lead_in
+        self._raw, self._series, self._clear_w = raw, series, np.nan_to_num(clear_w)
+        self._peak_w = np.maximum(1.0, self._clear_w.max(axis=1))
+        self._issued, self._first = raw.known_from, raw.first
         self._factor = shading(series.by_day, _latest_w(raw, series))
         seen = before_each_day(np.asarray((~np.isnan(series.by_day)).any(axis=1), dtype=np.float64))
         self._trust = seen / (seen + _TRUST_DAYS)
@@ -84,7 +93,7 @@ class _Forecast:
     def cases(self, day: int) -> Cases:
         """Return what a day's values look like: by lead, height of the sun and how sunny it shall be."""
         middle_w, clear_w = self._said_w(day)[0], self._ahead_w(day)
-        height = np.searchsorted(_HEIGHTS, clear_w / self._peak_w(day), side="right")
+        height = np.searchsorted(_HEIGHTS, clear_w / self._peak_w[day], side="right")
         lead = self._target(day) - self._issued[self._rows(day), None]
         group = np.searchsorted(_LEAD_ENDS, lead, side="right")
         index = np.divide(middle_w, clear_w, out=np.zeros(clear_w.shape), where=clear_w > 0.0)
@@ -97,7 +106,7 @@ class _Forecast:
         off_w = self._series.at(self._target(day)) - middle_w
         unit_w = np.where(off_w < 0.0, below_w, above_w)
         distance = np.divide(off_w, unit_w, out=np.full(off_w.shape, np.nan), where=unit_w > 0.0)
-        tells = self._ahead_w(day) >= _TELLS * self._peak_w(day)
+        tells = self._ahead_w(day) >= _TELLS * self._peak_w[day]
         return np.where(tells, np.clip(distance, _EDGES[0], _EDGES[-1]), np.nan)
 
     def _said_w(self, day: int) -> tuple[Floats, Floats, Floats]:
@@ -114,9 +123,6 @@ class _Forecast:
         above_w = above_w + trust * (np.clip(above_w, least_w, room_w) - above_w)
         return middle_w, below_w, above_w
 
-    def _peak_w(self, day: int) -> float:
-        return max(1.0, float(np.nan_to_num(self._clear_w[day]).max()))
-
     def _rows(self, day: int) -> slice:
         return slice(*np.searchsorted(self._issued, (day * DAY_SLOTS, (day + 1) * DAY_SLOTS)))
 
@@ -124,12 +130,12 @@ class _Forecast:
         return np.asarray(self._first[self._rows(day), None] + np.arange(self._raw.p50_w.shape[1]))
 
     def _ahead_w(self, day: int) -> Floats:
-        return np.asarray(np.nan_to_num(self._clear_w[day])[self._target(day) % DAY_SLOTS])
+        return np.asarray(self._clear_w[day][self._target(day) % DAY_SLOTS])
 
 
 def _latest_w(raw: Vintages, series: Quarters) -> Floats:
     """Return what the latest vintage said of each slot (days, 96) when it began; NaN where none did."""
-    slot = np.arange(series.by_day.size) - series.lead_in
+    slot = np.arange(series.by_day.size)
     row = np.searchsorted(raw.known_from, slot, side="right") - 1
     column = slot - raw.first[row]
     says = (row >= 0) & (column >= 0) & (column < raw.p50_w.shape[1])

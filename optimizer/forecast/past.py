@@ -63,6 +63,7 @@ class _Roof:
         self.issued = issued
         self._series = series
         self._clear_w = clear_w
+        self._peak_w = np.maximum(1.0, np.nan_to_num(clear_w).max(axis=1))
         self._lead = np.arange(width)
         self._group = np.searchsorted(_LEAD_ENDS, self._lead, side="right") * (len(_HEIGHTS) + 1)
         self._means = _mean_indices(series.by_day, clear_w, issued)
@@ -72,13 +73,12 @@ class _Roof:
         days, wait_days = self._series.days, len(self._lead) // DAY_SLOTS + 1
         for day, index in enumerate(learnt_quantiles(law, self, days, wait_days)):
             power_w = index * self._ahead_w(day)[..., None]
-            yield np.where(power_w < _NOTHING * self._peak_w(day), 0.0, power_w)
+            yield np.where(power_w < _NOTHING * self._peak_w[day], 0.0, power_w)
 
     def cases(self, day: int) -> Cases:
         """Return what each value of a day looks like: by lead, height of the sun and state of the sky."""
         ahead_w = self._ahead_w(day)
-        share = np.nan_to_num(ahead_w) / self._peak_w(day)
-        height = np.searchsorted(_HEIGHTS, share, side="right")
+        height = np.searchsorted(_HEIGHTS, ahead_w / self._peak_w[day], side="right")
         index = self._means[-1][self._rows(day), None]
         for mean, fades in zip(self._means[-2::-1], _FADES[::-1], strict=True):
             index = index + 0.5 ** (self._lead / fades) * (mean[self._rows(day), None] - index)
@@ -89,9 +89,6 @@ class _Roof:
         ahead_w, seen_w = self._ahead_w(day), self._series.at(self._target(day))
         index = np.divide(seen_w, ahead_w, out=np.full(seen_w.shape, np.nan), where=ahead_w > 0.0)
         return np.asarray(index)
-
-    def _peak_w(self, day: int) -> float:
-        return max(1.0, float(np.nan_to_num(self._clear_w[day]).max()))
 
     def _rows(self, day: int) -> slice:
         return slice(*np.searchsorted(self.issued, (day * DAY_SLOTS, (day + 1) * DAY_SLOTS)))
