@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -18,6 +18,7 @@ from pathlib import Path
 from optimizer.clock import Clock
 from optimizer.control.commissioning import Verdict
 from optimizer.domain import ChargerSpec
+from optimizer.errors import InputError
 from optimizer.forecast.charger import (
     LEARNT_FROM,
     Doubt,
@@ -31,6 +32,7 @@ from optimizer.forecast.charger import (
 from optimizer.runtime.rules import Rules
 from optimizer.runtime.world import World
 from optimizer.store.experience import (
+    BUSY_MS,
     NOTHING,
     Known,
     charger_readings,
@@ -39,8 +41,10 @@ from optimizer.store.experience import (
     write_experience,
 )
 from optimizer.store.log import Store
+from optimizer.store.sqlite import StoreUnavailable
 
 _NEWS_SHARE = 0.1
+_INLINE_BUSY_MS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +75,30 @@ def counted_on(spec: ChargerSpec, known: Mapping[str, Known]) -> ChargerSpec:
     return spec if power_w is None else replace(spec, car_max_w=power_w)
 
 
-def learn(path: Path, specs: Sequence[ChargerSpec], now: datetime) -> list[Lesson]:
+def learn(path: Path, specs: Sequence[ChargerSpec], now: datetime, busy_ms: int = BUSY_MS) -> list[Lesson]:
     """Learn from the log at `path`, keep it there, and return one lesson for each charger.
 
     Raises:
-        InputError: no readable log.
-        StoreUnavailable: what was learnt cannot be written.
+        StoreUnavailable: the log cannot be read or written now.
 
     """
+    try:
+        return list(_lessons(path, specs, now, busy_ms))
+    except InputError as error:
+        raise StoreUnavailable(str(error)) from error
+
+
+def _lessons(path: Path, specs: Sequence[ChargerSpec], now: datetime, busy_ms: int) -> Iterator[Lesson]:
     since, before = now - LEARNT_FROM, known_at(path)
-    house, lessons = site_readings(path, since), []
+    house = site_readings(path, since)
     for spec in specs:
         known = before.get(spec.serial, NOTHING)
         found = experience(spec, charger_readings(path, spec.name, since), house)
         doubted = doubts(spec, found)
         news = tuple(doubt for doubt in doubted if doubt.code not in known.told)
-        write_experience(path, spec, now, found, tuple(doubt.code for doubt in doubted))
-        lessons.append(Lesson(spec, found, _is_news(known.experience, found), news))
-    return lessons
+        told = tuple(doubt.code for doubt in doubted)
+        write_experience(path, spec, now, found, told, busy_ms=busy_ms)
+        yield Lesson(spec, found, _is_news(known.experience, found), news)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,8 @@ class Learning:
     async def run(self) -> None:
         """Learn, tell what is new, and count on it from now on; the loop is not held up."""
         await self.store.flush()
-        work = partial(learn, self.store.path, self.specs, self.clock.now())
+        busy_ms = _INLINE_BUSY_MS if self.inline else BUSY_MS
+        work = partial(learn, self.store.path, self.specs, self.clock.now(), busy_ms)
         for lesson in work() if self.inline else await asyncio.to_thread(work):
             self._tell(lesson)
             known = {lesson.spec.serial: Known(lesson.experience)}

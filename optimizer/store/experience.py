@@ -22,7 +22,7 @@ from optimizer.store.instants import from_text, to_json, to_text
 from optimizer.store.queries import reading
 from optimizer.store.sqlite import StoreUnavailable, connect_writer
 
-_BUSY_MS = 5000
+BUSY_MS = 5000
 _POWER, _GREEN = "power", "green"
 
 
@@ -49,21 +49,27 @@ def known_at(path: Path) -> Mapping[str, Known]:
 
 
 def write_experience(
-    path: Path, spec: ChargerSpec, at: datetime, experience: Experience, told: tuple[str, ...]
+    path: Path,
+    spec: ChargerSpec,
+    at: datetime,
+    experience: Experience,
+    told: tuple[str, ...],
+    *,
+    busy_ms: int = BUSY_MS,
 ) -> None:
-    """Put what was learnt of a charger in place of what was known.
+    """Put what was learnt of a charger in place of what was known; waits `busy_ms` for another writer.
 
     Raises:
         InputError: no log of ours.
         StoreUnavailable: it is locked, or cannot be written.
 
     """
-    _write(path, spec, at, _POWER, {**asdict(experience), "told": told})
+    _write(path, spec, at, _POWER, {**asdict(experience), "told": told}, busy_ms)
 
 
 def write_proof(path: Path, spec: ChargerSpec, at: datetime, proof: Proof) -> None:
     """Put what was seen of GREEN in place of what was known; raises as `write_experience` does."""
-    _write(path, spec, at, _GREEN, asdict(proof))
+    _write(path, spec, at, _GREEN, asdict(proof), BUSY_MS)
 
 
 def charger_readings(path: Path, charger: str, since: datetime) -> tuple[ChargerReading, ...]:
@@ -116,11 +122,13 @@ def _with(known: Known, what: str, value: dict[str, Any]) -> Known:
     return replace(known, experience=Experience(**value), told=told)
 
 
-def _write(path: Path, spec: ChargerSpec, at: datetime, what: str, value: Mapping[str, object]) -> None:
+def _write(
+    path: Path, spec: ChargerSpec, at: datetime, what: str, value: Mapping[str, object], busy_ms: int
+) -> None:
     with reading(path):
         pass  # a file that is not ours is left alone
     try:
-        with closing(connect_writer(path, durable=True, busy_ms=_BUSY_MS)) as conn:
+        with closing(connect_writer(path, durable=True, busy_ms=busy_ms)) as conn:
             conn.execute(
                 "INSERT OR REPLACE INTO experience (serial, what, charger, at, value) VALUES (?,?,?,?,?)",
                 (spec.serial, what, spec.name, to_text(at), to_json(value)),
