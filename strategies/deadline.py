@@ -3,7 +3,8 @@
 The usual rule of planned charging (evcc's and openWB's charging plans work like it): of the quarter hours
 that are left until the deadline as many are needed as full power takes; the present one is used if fewer than
 that many later ones are as cheap or cheaper.  Equal prices go to the later slot, so that with a flat price
-the sun has every chance and FAST starts at the last moment.  Prices that are not known yet count as dear.
+the sun has every chance and FAST starts at the last moment.  For a price that is not known yet that of the
+same time a day before stands in, so that nothing is drawn early because tomorrow's prices are missing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from annotated_types import Ge, Le
 from optimizer.ahead import Ahead
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.goals import goal_at_risk, safe_for_s, slack_s
+from optimizer.planning.expected import price_at
 from optimizer.sensed import SLOT_S, Sensed, ahead_of, sensed, slots_to_goal
 
 MarginS = Annotated[float, Ge(0.0), Le(86_400.0)]
@@ -78,10 +80,10 @@ def among_cheapest(seen: Sensed, prices: Sequence[float], known: int) -> bool:
     """Tell whether the present slot is one of those that the need takes, later ones first among equals."""
     full_s = seen.left_s - slack_s(seen.need_kwh, seen.power_w, seen.left_s)
     needed = math.ceil(full_s / SLOT_S - _ROUNDING)
-    ends = min(known, seen.slot + math.ceil((seen.into_slot_s + seen.left_s) / SLOT_S))
-    cheaper = 0
+    ends = seen.slot + math.ceil((seen.into_slot_s + seen.left_s) / SLOT_S)
+    present, cheaper = price_at(prices, known, seen.slot), 0
     for slot in range(seen.slot + 1, ends):
-        if prices[slot] <= prices[seen.slot]:
+        if price_at(prices, known, slot) <= present:
             cheaper += 1
             if cheaper >= needed:
                 return False

@@ -500,6 +500,36 @@ def test_a_day_is_scored_at_the_prices_that_were_in_force(tmp_path: Path) -> Non
     assert score_day(site, day.date).rows[0].cost_eur == pytest.approx(12 * 0.5 + 12 * 0.1)
 
 
+NIGHT_IS_CHEAP = "time,eur_per_kwh\n" + "".join(
+    f"{START.replace(hour=0) + timedelta(hours=hour - 26):%Y-%m-%dT%H:%M}Z,{0.1 if hour % 24 < 5 else 0.3}\n"
+    for hour in range(48)
+)
+"""Yesterday and today in Berlin: 10 ct until 05:00, then 30 ct; nothing of tomorrow."""
+
+
+def test_nothing_is_drawn_in_the_evening_because_the_nights_prices_are_missing(
+    tmp_path: Path, token: str
+) -> None:
+    async def script(life: Life) -> tuple[list[Mode], list[Mode]]:
+        await life.begin()
+        evening, night = [], []
+        while life.clock.now() < START.replace(hour=0) + timedelta(hours=29):
+            await life.passes(1800.0)
+            (evening if life.clock.now().astimezone(BERLIN).day == START.day else night).append(life.mode())
+        await life.ends()
+        return evening, night
+
+    (tmp_path / "prices.csv").write_text(NIGHT_IS_CHEAP, encoding="utf-8")
+    goal = 'goal = [{ by = "07:00", energy_kwh = 14 }]\n'
+    market = MARKET_CONFIG.partition("[strategy]")[0]
+    evening, night = live(
+        tmp_path, token, script, sky=lambda _: (0.0, 300.0),
+        config=f'{goal}{market}[strategy]\nname = "deadline"\n[strategy.deadline]\ncheapest = true\n',
+    )  # fmt: skip
+    assert Mode.FAST not in evening
+    assert Mode.FAST in night
+
+
 async def _hours_without(life: Life) -> list[Mode]:
     await life.begin()
     modes = []
