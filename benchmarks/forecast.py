@@ -172,6 +172,8 @@ def main() -> None:
             f"\n**{told.name}**\n\n| lead | pinball W | p10 to p90 | skill to yesterday |\n|---|---|---|---|"
         )
         for one, coverage in told.verdicts():
+            if not one.cases:
+                continue
             lead = f"{one.lead_from / 4:g} to {one.lead_until / 4:g} h"
             print(f"| {lead} | {one.pinball_w:.1f} | {100 * coverage:.0f} % | {one.skill:.2f} |")
         if told.rival_w is not None:

@@ -246,3 +246,28 @@ def test_a_plant_that_comes_back_after_weeks_is_still_known() -> None:
     vintages = pv_vintages(pv_w.ravel(), MIDSUMMER * DAY_SLOTS, every_slots=DAY_SLOTS, width=DAY_SLOTS)
     assert not np.isnan(vintages.p50_w[1:]).any()
     assert 0.5 < vintages.p90_w[100].max() / vintages.p90_w[40].max() < 1.1
+
+
+def test_a_judge_counts_as_one_does_by_hand() -> None:
+    first = np.array([DAY_SLOTS])
+    said = [np.full((1, 4), watts) for watts in (100.0, 200.0, 300.0)]
+    truth_w = np.full(2 * DAY_SLOTS, 400.0)
+    truth_w[DAY_SLOTS : DAY_SLOTS + 4] = [150.0, 400.0, 50.0, np.nan]
+    whole = judged(Vintages(first, first, *said), truth_w)[-1]
+    by_hand = np.mean([[5.0, 25.0, 15.0], [30.0, 100.0, 90.0], [45.0, 75.0, 25.0]])
+    assert whole.cases == 3
+    assert whole.pinball_w == pytest.approx(by_hand)
+    assert (whole.coverage, whole.below_p10) == pytest.approx((1 / 3, 1 / 3))
+    assert whole.skill == pytest.approx(1.0 - by_hand / (0.5 * (250.0 + 0.0 + 350.0) / 3.0))
+
+
+def test_saying_what_was_yesterday_has_no_skill_and_leads_are_told_apart() -> None:
+    truth_w = plant(6)
+    known_from = np.array([2 * DAY_SLOTS, 3 * DAY_SLOTS])
+    slot = known_from[:, None] + np.arange(2 * DAY_SLOTS)
+    yesterday = truth_w[slot - DAY_SLOTS * (1 + np.arange(2 * DAY_SLOTS) // DAY_SLOTS)]
+    verdicts = judged(Vintages(known_from, known_from, yesterday, yesterday, yesterday), truth_w)
+    assert [(one.lead_from, one.lead_until) for one in verdicts][:2] == [(0, 4), (4, 12)]
+    assert (verdicts[-1].lead_from, verdicts[-1].lead_until) == (0, 192)
+    assert verdicts[-1].skill == pytest.approx(0.0)
+    assert sum(one.cases for one in verdicts[:-1]) == verdicts[-1].cases
