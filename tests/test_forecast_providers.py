@@ -363,6 +363,14 @@ def test_gaps_in_the_own_past_tell_nothing(asked: Asked, clear: Powers) -> None:
     assert energy_kwh(gaps) == pytest.approx(energy_kwh(whole), rel=0.1)
 
 
+def test_without_a_past_there_is_nothing_to_learn_from(asked: Asked) -> None:
+    async def known(now: datetime, length: timedelta) -> Powers:
+        return Powers(asked.start, (None,) * 4)
+
+    provider = OwnPast("own-past", known, InlineReckoner().own_sun, **HOURLY)
+    assert type(refused(provider, asked)) is Unavailable
+
+
 def test_the_own_past_needs_no_roof(asked: Asked, clear: Powers) -> None:
     past = past_sun(clear, lambda _: 0.6)
 
@@ -399,6 +407,8 @@ def test_a_process_that_fails_or_hangs_is_unavailable() -> None:
         broken = replace(ROOF, latitude=float("nan"))
         with pytest.raises(Unavailable, match="worked out"):
             await ProcessReckoner(os.environ).clear_sky(broken, NOW, 4)
+        with pytest.raises(Unavailable, match=r"^the log tells too little of the past yet$"):
+            await ProcessReckoner(os.environ).own_load(Powers(NOW, (None, 100.0)), 4, "UTC")
         with pytest.raises(Unavailable, match="within"):
             await ProcessReckoner(os.environ, timeout_s=0.01).clear_sky(ROOF, NOW, 4)
 

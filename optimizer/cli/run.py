@@ -50,10 +50,12 @@ def run_command(config_path: Path | None, dry_run: bool, once: bool) -> None:
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send the log to standard error, with the token hidden wherever it might turn up."""
+    """Send the log to standard error, with all secrets hidden wherever they might turn up."""
     redactor = Redactor()
     if not settings.is_virtual:
         redactor.learn(settings.token())
+    for key in settings.forecast.secrets():
+        redactor.learn(key)
     logs.configure(settings.log.level, settings.log.format, redactor.text)
 
 

@@ -171,6 +171,18 @@ class ForecastChoice(Section):
         if solcast.api_key is None and solcast.key_file is None:
             yield Complaint(("solcast", "api_key"), f"missing: give it by {where_keys_go('solcast')}")
 
+    def secrets(self) -> Iterator[str]:
+        """Yield the keys of all providers that have one.
+
+        Raises:
+            ConfigError: a key's file cannot be read.
+
+        """
+        for choice in (self.forecast_solar, self.solcast):
+            key = choice.key()
+            if key is not None:
+                yield key
+
     def chain(self, *, is_virtual: bool, is_wanted: bool, has_roof: bool) -> tuple[ProviderName, ...]:
         """Return who is asked, in order, with `offline` at the end; nobody where no forecast is wanted."""
         named = self.providers

@@ -19,7 +19,8 @@ from optimizer.forecast.roof import SLOT, SLOT_H, Powers
 NAME = "offline"
 PAST = timedelta(days=30)
 
-_QUANTILES = (0.1, 0.5, 0.9)
+_QUANTILES = (0.07, 0.5, 0.93)
+"""A little wide: neighbouring quarter hours err together, so that there are fewer witnesses than it seems."""
 _CLIMATE = (0.12, 0.55, 0.95)
 _CLIMATE_SLOTS = 48.0
 """Quarter hours of full sun that the climate weighs: about two days."""
@@ -27,8 +28,8 @@ _HALF_LIFE_DAYS = 10.0
 _LOW_SUN_SHARE = 0.05
 _MOST = 1.5
 _RECENT = timedelta(hours=2)
-_FADES_H = 3.0
-_AROUND_NOW = (0.65, 1.0, 1.25)
+_FADES_H = 4.0
+_AROUND_NOW = (0.5, 1.0, 1.35)
 
 
 class Offline(Provider):

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from optimizer.domain import Forecast
+from optimizer.errors import Unavailable
 from optimizer.forecast.provider import Asked, Provider, Terms, every, forecast_of
 from optimizer.forecast.roof import Powers, Quantiles
 
@@ -38,6 +39,9 @@ class OwnPast(Provider):
 
     async def fetch(self, asked: Asked) -> Forecast:
         """Return what the own past says; see `Provider`."""
-        found = await self._reckon(await self._past(asked.now, PAST), asked.count)
+        past = await self._past(asked.now, PAST)
+        if not any(power_w is not None for power_w in past.watts):
+            raise Unavailable("the log tells nothing of the past yet")
+        found = await self._reckon(past, asked.count)
         begun = Asked(asked.now, found.start, asked.count, asked.clear)
         return forecast_of(self.name, begun, list(found.p10_w), list(found.p50_w), list(found.p90_w))

@@ -28,6 +28,8 @@ from optimizer.forecast.roof import SLOT, Face, Powers, Quantiles, Roof, Weather
 TIMEOUT_S = 120.0
 """The import of pvlib alone takes a small computer ten seconds."""
 
+_CANNOT = 3
+"""The child's exit code where it says why there is no answer."""
 _LOWEST = 19
 _TOLD = 200
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -164,8 +166,8 @@ class ProcessReckoner:
                     process.kill()
                 await process.wait()
         if process.returncode != 0:
-            told = trouble.decode(errors="replace").strip()[-_TOLD:]
-            raise Unavailable(f"not worked out: {told}")
+            said = trouble.decode(errors="replace").strip().rpartition("\n")[2][:_TOLD]
+            raise Unavailable(said if process.returncode == _CANNOT else f"not worked out: {said}")
         return answer
 
 
@@ -190,8 +192,11 @@ def answer_stdin() -> None:
     import warnings
 
     warnings.simplefilter("ignore")
-    question = json.load(sys.stdin)
-    answer = asyncio.run(_answer(question))
+    try:
+        answer = asyncio.run(_answer(json.load(sys.stdin)))
+    except Unavailable as error:
+        sys.stderr.write(str(error))
+        sys.exit(_CANNOT)
     columns = [answer.watts] if isinstance(answer, Powers) else [answer.p10_w, answer.p50_w, answer.p90_w]
     sys.stdout.write(json.dumps(columns))
 
