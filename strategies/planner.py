@@ -41,7 +41,7 @@ class PlannerParams:
     """Parameters of `planner`."""
 
     switch_cost_eur: Annotated[float, Ge(0.0), Le(1.0)] = field(
-        default=0.02, metadata=_doc("what a change of modes must be worth at least, EUR")
+        default=0.01, metadata=_doc("what a change of modes must be worth at least, EUR")
     )
     unmet_eur_per_kwh: Annotated[float, Ge(0.0), Le(10.0)] = field(
         default=0.60, metadata=_doc("what a kWh costs that a goal misses, EUR")
@@ -52,14 +52,17 @@ class PlannerParams:
     spare_kwh: Annotated[float, Ge(0.0), Le(200.0)] = field(
         default=20.0, metadata=_doc("how much more than the goal the car may take, kWh")
     )
+    delay_eur_per_kwh_h: Annotated[float, Ge(0.0), Le(0.1)] = field(
+        default=0.0005, metadata=_doc("what it is worth to have a kWh in the car an hour earlier, EUR")
+    )
     sky_levels: Annotated[int, Ge(1), Le(31)] = field(
         default=5, metadata=_doc("how many kinds of weather are told apart; 1 trusts the forecast")
     )
     sky_persistence_h: Annotated[float, Gt(0.0), Le(48.0)] = field(
-        default=6.0, metadata=_doc("how long the weather goes on deviating from the forecast, h")
+        default=3.0, metadata=_doc("how long the weather goes on deviating from the forecast, h")
     )
     energy_levels: Annotated[int, Ge(11), Le(2001)] = field(
-        default=81, metadata=_doc("how finely the energy in the car is told apart")
+        default=121, metadata=_doc("how finely the energy in the car is told apart")
     )
     cloud_share: Share = field(
         default=0.4, metadata=_doc("how much the sun comes and goes within a quarter hour")
@@ -102,7 +105,13 @@ class Planner:
         """Return the parameters and the room for a plan of this charger."""
         if charger not in self._settings:
             p = self.params
-            costs = Costs(p.unmet_eur_per_kwh, p.spare_eur_per_kwh, p.spare_kwh, p.switch_cost_eur)
+            costs = Costs(
+                p.unmet_eur_per_kwh,
+                p.spare_eur_per_kwh,
+                p.spare_kwh,
+                p.switch_cost_eur,
+                p.delay_eur_per_kwh_h,
+            )
             weather = Weather(sky_of(p.sky_levels, p.sky_persistence_h), p.cloud_share, 150.0, 400.0)
             drive = drive_of(charger, p.green_share)
             self._settings[charger] = Model(costs, drive, weather, tables_of(p.sky_levels, p.energy_levels))

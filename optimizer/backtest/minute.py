@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from optimizer.backtest.control import COMMAND_S, Rules
 from optimizer.control.freshness import band_of
-from optimizer.control.guards import PASSED, draw_rank, draws_from_grid, guard_mode, raise_code
+from optimizer.control.guards import PASSED, draws_from_grid, guard_mode, raise_code
 from optimizer.control.polling import DARK_W
 from optimizer.control.surplus import available_to_car, is_steady, surplus_of
 from optimizer.goals import goal_at_risk, safe_for_s
@@ -27,6 +27,7 @@ from optimizer.plant.charger import (
     ChargerState,
     ChargerTimes,
     charger_step,
+    draw_rank,
     is_at_rest,
 )
 from optimizer.plant.house import grid_power_w

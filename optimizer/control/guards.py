@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from optimizer.control.freshness import Band, Freshness, band, lease_until_s
 from optimizer.domain import Guard, Mode, Reason
 from optimizer.goals import goal_at_risk
+from optimizer.plant.charger import draw_rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,14 +38,7 @@ LAST_MOMENT_S = 120.0
 """A command on its way, a contactor that closes, a car that wakes up: two minutes."""
 
 _FRESH, _HOLD = 0, 1
-_STOP, _FAST, _ECO = 0, 1, 2
-
-
-def draw_rank(mode: int) -> int:
-    """Return how much grid power a mode may ask for: STOP 0, GREEN 1, ECO 2, FAST 3."""
-    if mode == _STOP:
-        return 0
-    return 4 - mode
+_FAST, _ECO = 1, 2
 
 
 def lower_mode(one: int, other: int) -> int:

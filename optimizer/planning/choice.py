@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from optimizer.ahead import Ahead
 from optimizer.planning.expected import Task, leaves_within, price_at
-from optimizer.planning.lookahead import MODES, Model, Row, plan, spread_w, surplus_at
+from optimizer.planning.lookahead import MODES, Model, Row, Tables, plan, spread_w, surplus_at
 from optimizer.planning.outcome import outcome
 from optimizer.planning.sky import Sky, place_of, power_w, score_of
+from optimizer.plant.charger import ECO, FAST, GREEN, STOP
 from optimizer.sensed import SLOT_S, Sensed
 
 _SLOT_H = 0.25
@@ -88,22 +89,27 @@ def fill_chances(place: float, sky: Sky, chances: Row) -> None:
 
 def mode_eur(kw: float, eur_per_kwh: float, later: Row, now: Now, model: Model) -> float:
     """Return what a mode of this power costs for the rest of the slot, and what comes `later`."""
-    tables, after_kwh = model.tables, now.session_kwh + kw * _SLOT_H * now.left
-    before, after = now.session_kwh / tables.span[2], after_kwh / tables.span[2]
-    eur = eur_per_kwh * (between(tables.taken, after) - between(tables.taken, before))
+    tables = model.tables
+    before = place_of_kwh(now.session_kwh, tables)
+    after = place_of_kwh(now.session_kwh + kw * _SLOT_H * now.left, tables)
+    levels, stays = int(tables.span[3]), 1.0 - now.leaves
+    eur = eur_per_kwh * (between(tables.taken, after, levels) - between(tables.taken, before, levels))
     if now.leaves > 0.0:
-        eur += now.leaves * between(tables.leaving, after)
-    stays = 1.0 - now.leaves
+        eur += now.leaves * between(tables.leaving, after, levels)
     for level in range(len(tables.chances)):
         if tables.chances[level] > 0.0:
-            eur += stays * tables.chances[level] * between(later[level], after)
+            eur += stays * tables.chances[level] * between(later[level], after, levels)
     return float(eur)
 
 
-def between(values: Row, place: float) -> float:
-    """Return the value at a place between two levels; beyond the last its value stands on."""
-    last = len(values) - 1
-    low = min(max(math.floor(place), 0), last - 1)
+def place_of_kwh(kwh: float, tables: Tables) -> float:
+    """Return the place of an energy among the levels."""
+    return float(tables.span[3] - 1.0 - (tables.span[4] - kwh) / tables.span[2])
+
+
+def between(values: Row, place: float, levels: int) -> float:
+    """Return the value at a place between two levels; beyond the first and the last theirs stand on."""
+    low = min(max(math.floor(place), 0), levels - 2)
     share = min(max(place - low, 0.0), 1.0)
     return float(values[low] + (values[low + 1] - values[low]) * share)
 
@@ -111,7 +117,7 @@ def between(values: Row, place: float) -> float:
 def cheapest(mode: int, eur: Row, switch_eur: float) -> int:
     """Return the mode that costs least, a change from `mode` included."""
     best, best_eur = mode, eur[mode]
-    for other in range(MODES):
+    for other in (STOP, GREEN, ECO, FAST):  # of two that cost the same the one that draws less
         if eur[other] + switch_eur < best_eur:
             best, best_eur = other, eur[other] + switch_eur
     return best

@@ -34,6 +34,8 @@ from optimizer.planning.sky import Sky, place_of, power_w
 from optimizer.sensed import Sensed
 
 MODES = 4
+PLENTY_W = 50_000.0
+"""More than any charger takes."""
 
 _SLOT_H = 0.25
 _KEY = 8
@@ -50,13 +52,15 @@ Key = tuple[float, float, float, float, float, float, float, float]
 class Costs(NamedTuple):
     """Prices that no tariff tells: of energy that is missed, of energy beyond the goal, of a change of modes.
 
-    Of that up to `spare_kwh` are thought of.
+    Of that up to `spare_kwh` are thought of.  `delay_eur_per_kwh_h` is what an hour is worth in which energy
+    is in the car already: of two ways that cost the same the earlier one is taken, for nobody knows the day.
     """
 
     unmet_eur_per_kwh: float
     spare_eur_per_kwh: float
     spare_kwh: float
     switch_eur: float
+    delay_eur_per_kwh_h: float
 
 
 class Weather(NamedTuple):
@@ -75,10 +79,10 @@ class Weather(NamedTuple):
 class Tables(NamedTuple):
     """Room for one plan, made once.
 
-    `key` tells what the plan was made from; `span` is its first slot since 1970, how many it covers, and the
-    distance of the levels of energy, kWh.  `values` are by slot, mode, level of the sky and level of energy,
-    `mixed` what is expected of them a slot later; `taken` and `leaving` are `C` and `T`; `rows` and `eur` are
-    by mode.
+    `key` tells what the plan was made from; `span` is its first slot since 1970, how many it covers, the
+    distance of the levels of energy, how many there are, and the energy of the last one.  `values` are by
+    slot, mode, level of the sky and level of energy, `mixed` what is expected of them a slot later; `taken`
+    and `leaving` are `C` and `T`; `rows` and `eur` are by mode.
     """
 
     key: Row
@@ -105,7 +109,7 @@ def tables_of(sky_levels: int, energy_levels: int) -> Tables:
     """Return empty tables, as lists."""
     return Tables(
         key=[_NEVER] * _KEY,
-        span=[0.0] * 3,
+        span=[0.0] * 5,
         values=np.zeros((MOST_SLOTS + 1, MODES, sky_levels, energy_levels)).tolist(),
         mixed=np.zeros((MODES, sky_levels, energy_levels)).tolist(),
         rows=np.zeros((MODES, energy_levels)).tolist(),
@@ -126,7 +130,7 @@ def plan(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> None:
     for mode in range(MODES):
         for level in range(len(model.weather.sky.scores)):
             end = tables.values[slots][mode][level]
-            for place in range(len(end)):
+            for place in range(int(tables.span[3])):
                 end[place] = tables.leaving[place]
     for number in range(slots - 1, -1, -1):
         step_back(number, seen.slot + number, ahead, task, model)
@@ -157,13 +161,19 @@ def key_of(ahead: Ahead, task: Task, power_w: float) -> Key:
 
 
 def fill_energy(ahead: Ahead, task: Task, model: Model) -> None:
-    """Set what is expected to be taken up to each level of energy, and the cost of leaving there."""
+    """Set the levels of energy, what is expected to be taken up to each, and the cost of leaving there.
+
+    They are counted down from the most that is thought of, in steps of so many amperes for a quarter hour
+    that there is room for them: a mode that gives whole amperes then moves by whole levels, and nothing
+    blurs.
+    """
     tables, costs = model.tables, model.costs
-    levels = len(tables.taken)
-    step_kwh = task.top_kwh / (levels - 1)
-    tables.span[2] = step_kwh
+    ampere_kwh, most = model.drive.step_w * _SLOT_H / 1000.0, len(tables.taken) - 1
+    step_kwh = ampere_kwh * max(1, math.ceil(task.top_kwh / (ampere_kwh * most) - 1e-9))
+    levels = min(most, math.ceil(task.top_kwh / step_kwh - 1e-9)) + 1
+    tables.span[2], tables.span[3], tables.span[4] = step_kwh, levels, task.top_kwh
     for level in range(levels):
-        kwh = level * step_kwh
+        kwh = max(0.0, task.top_kwh - (levels - 1 - level) * step_kwh)
         tables.taken[level] = kwh if task.habit < 0 else expected_kwh(ahead, task.habit, kwh)
     wanted_kwh = task.goal_kwh if task.habit < 0 else tables.taken[levels - 1]
     for level in range(levels):
@@ -173,8 +183,14 @@ def fill_energy(ahead: Ahead, task: Task, model: Model) -> None:
 
 
 def surplus_at(ahead: Ahead, task: Task, slot: int, score: float, weather: Weather) -> tuple[float, float]:
-    """Return mean and spread of the surplus that is expected in a slot at a level of the sky, W."""
+    """Return mean and spread of the surplus that is expected in a slot at a level of the sky, W.
+
+    Of a sun that nobody forecasts it is hoped that it suffices: then the car waits for it, and nothing is
+    drawn from the grid before the goal's last moment.
+    """
     sun, load = place_of(ahead.pv, task.pv_row, slot), place_of(ahead.load, task.load_row, slot)
+    if sun < 0:
+        return PLENTY_W, 0.0
     pv_w, clear_w = power_w(ahead.pv, sun, score), power_w(ahead.pv, sun, 2.0)
     load_w = weather.base_load_w if load < 0 else power_w(ahead.load, load, 0.0)
     return pv_w - load_w, spread_w(pv_w, clear_w, weather)
@@ -191,7 +207,8 @@ def spread_w(pv_w: float, clear_w: float, weather: Weather) -> float:
 def step_back(number: int, slot: int, ahead: Ahead, task: Task, model: Model) -> None:
     """Set the values at the beginning of a slot, the plan's `number`, from those at its end."""
     tables, moves = model.tables, model.weather.sky.moves
-    mix(tables.values[number + 1], moves, tables.mixed)
+    levels = int(tables.span[3])
+    mix(tables.values[number + 1], moves, tables.mixed, levels)
     used_h = _SLOT_H * (task.ends_share if slot == task.ends else 1.0)
     leaves = 0.0
     if task.habit >= 0:
@@ -205,7 +222,8 @@ def step_back(number: int, slot: int, ahead: Ahead, task: Task, model: Model) ->
             eur_per_kwh = eur_per_h / kw if kw > 0.0 else 0.0
             steps = kw * used_h / tables.span[2]
             fill_row(tables.rows[mode], tables.mixed[mode][level], steps, eur_per_kwh, leaves, tables)
-        choose(tables.values[number], level, model.costs.switch_eur, tables.rows)
+        add_delay(model.costs.delay_eur_per_kwh_h * used_h, tables)
+        choose(tables.values[number], level, model.costs.switch_eur, tables.rows, levels)
 
 
 def fill_row(row: Row, later: Row, steps: float, eur_per_kwh: float, leaves: float, tables: Tables) -> None:
@@ -213,7 +231,7 @@ def fill_row(row: Row, later: Row, steps: float, eur_per_kwh: float, leaves: flo
 
     Between two levels there is a straight line; beyond the last one its value stands on.
     """
-    taken, leaving, last = tables.taken, tables.leaving, len(row) - 1
+    taken, leaving, last = tables.taken, tables.leaving, int(tables.span[3]) - 1
     whole = min(math.floor(steps), last)
     high, stays = steps - whole, 1.0 - leaves
     low = 1.0 - high
@@ -228,12 +246,22 @@ def fill_row(row: Row, later: Row, steps: float, eur_per_kwh: float, leaves: flo
         row[level] = most_eur + eur_per_kwh * (taken[last] - taken[level])
 
 
-def choose(values: Row, level: int, switch_eur: float, rows: Row) -> None:
+def add_delay(eur_per_kwh: float, tables: Tables) -> None:
+    """Add to each mode's row what it costs that energy is missing for this slot."""
+    levels = int(tables.span[3])
+    most_kwh = tables.taken[levels - 1]
+    for mode in range(MODES):
+        row = tables.rows[mode]
+        for level in range(levels):
+            row[level] += eur_per_kwh * (most_kwh - tables.taken[level])
+
+
+def choose(values: Row, level: int, switch_eur: float, rows: Row, levels: int) -> None:
     """Set the values of a slot at a level of the sky: each mode goes on, or changes to the cheapest."""
     stop, fast, eco, green = rows[0], rows[1], rows[2], rows[3]
     from_stop, from_fast = values[0][level], values[1][level]
     from_eco, from_green = values[2][level], values[3][level]
-    for place in range(len(stop)):
+    for place in range(levels):
         best = switch_eur + min(stop[place], fast[place], eco[place], green[place])
         from_stop[place] = min(best, stop[place])
         from_fast[place] = min(best, fast[place])
@@ -241,19 +269,19 @@ def choose(values: Row, level: int, switch_eur: float, rows: Row) -> None:
         from_green[place] = min(best, green[place])
 
 
-def mix(later: Row, moves: Row, mixed: Row) -> None:
+def mix(later: Row, moves: Row, mixed: Row, levels: int) -> None:
     """Set what is expected at the end of a slot by mode and by the level of the sky at its beginning."""
     for mode in range(MODES):
         for level in range(len(moves)):
             row, weights = mixed[mode][level], moves[level]
-            for place in range(len(row)):
+            for place in range(levels):
                 row[place] = 0.0
             for other in range(len(moves)):
                 if weights[other] > _UNLIKELY:
-                    add(row, weights[other], later[mode][other])
+                    add(row, weights[other], later[mode][other], levels)
 
 
-def add(row: Row, weight: float, values: Row) -> None:
+def add(row: Row, weight: float, values: Row, levels: int) -> None:
     """Add weighted values to a row."""
-    for place in range(len(row)):
+    for place in range(levels):
         row[place] += weight * values[place]

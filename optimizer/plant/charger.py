@@ -64,6 +64,13 @@ in the status, as far as something follows from it.
 UNPLUGGED: ChargerState = (AVAILABLE, 0.0, 0.0)
 
 
+def draw_rank(mode: int) -> int:
+    """Return how much grid power a mode may ask for: STOP 0, GREEN 1, ECO 2, FAST 3."""
+    if mode == STOP:
+        return 0
+    return 4 - mode
+
+
 def offered_a(mode: int, surplus_w: float, limits: ChargerLimits) -> float:
     """Return the current that a charging charger offers, A per phase.
 
