@@ -1,6 +1,7 @@
 """How far a certain plan is from the best row of modes, which HiGHS proves.
 
-Run it by `python benchmarks/exact.py [COUNT]`.  Each instance is two days of quarter hours. HiGHS takes seconds to minutes for one; this takes long.
+Run it by `python benchmarks/exact.py [COUNT]`.  Each instance is two days of quarter hours, for which HiGHS takes
+seconds to minutes.
 """
 
 from __future__ import annotations
