@@ -26,7 +26,7 @@ from optimizer.runtime.commander import Commander
 from optimizer.runtime.cycle import Cycle, Parts, first_of
 from optimizer.runtime.decider import Decider
 from optimizer.runtime.learning import Learning, honoured
-from optimizer.runtime.looking_ahead import Ground, forecast_jobs
+from optimizer.runtime.looking_ahead import Ground, forecast_jobs, habit_jobs
 from optimizer.runtime.notify import Notifier
 from optimizer.runtime.outside import Outside, serve_goals
 from optimizer.runtime.owner import Owner
@@ -325,6 +325,7 @@ class Service:
             *scoring,
             *self.outside.jobs,
             *forecast_jobs(self.settings, self._ground(), (self.strategy, self.tried)),
+            *habit_jobs(self.settings, self._ground(), (self.strategy, self.tried)),
             Job("learning", cron(hour=3, minute=20), self._learning().run, timeout_s=600.0),
             Job("energy", cron(minute="*/15", second=5), self._settle),
             Job("retention", cron(hour=2, minute=40), self._prune, timeout_s=600.0),

@@ -55,6 +55,12 @@ class PlannerParams:
     delay_eur_per_kwh_h: Annotated[float, Ge(0.0), Le(0.1)] = field(
         default=0.0005, metadata=_doc("what it is worth to have a kWh in the car an hour earlier, EUR")
     )
+    by_habit: bool = field(
+        default=False,
+        metadata=_doc(
+            "where no goal is set, let what earlier visits tell stand in, and draw from the grid for it"
+        ),
+    )
     sky_levels: Annotated[int, Ge(1), Le(31)] = field(
         default=5, metadata=_doc("how many kinds of weather are told apart; 1 trusts the forecast")
     )
@@ -100,6 +106,11 @@ class Planner:
     def __init__(self, params: PlannerParams) -> None:
         self.params = params
         self._settings: dict[ChargerSpec, Model] = {}
+
+    @property
+    def wants_habits(self) -> bool:
+        """Whether the service shall learn habits for it."""
+        return self.params.by_habit
 
     def setting(self, charger: ChargerSpec) -> Model:
         """Return the parameters and the room for a plan of this charger."""

@@ -25,7 +25,7 @@ from optimizer.plugins import StrategyClass, known_strategies, load_strategy
 
 FIXED = "fixed"
 MODES: Mapping[str, Mode] = {mode.name.lower(): mode for mode in (Mode.STOP, Mode.FAST, Mode.ECO, Mode.GREEN)}
-USUAL = (*MODES, "threshold", "timer", "deadline")
+USUAL = (*MODES, "threshold", "timer", "deadline", "planner")
 """What runs where nothing is named, as far as it is installed."""
 
 YARDSTICK = "fast"

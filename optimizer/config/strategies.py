@@ -30,7 +30,7 @@ from optimizer.domain import Strategy
 from optimizer.errors import ConfigError
 from optimizer.plugins import StrategyClass, known_strategies, load_strategy
 
-DEFAULT = "threshold"
+DEFAULT = "planner"
 SHADOW = "shadow"
 """The table of the strategy that is tried, and therefore no name of a strategy."""
 

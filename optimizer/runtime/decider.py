@@ -106,6 +106,9 @@ class Decider:
 
     def _situation(self, view: ChargerView, now: datetime, now_s: float) -> Situation:
         site = self._world.site
+        # A full car shows it only while it may charge: its goal would be at risk again in STOP.
+        goal = None if view.had_enough else self._rules.goal_for(view.spec.name, now)
+        habit = view.habit if goal is None else None
         return Situation(
             now=now,
             charger=view.spec,
@@ -117,11 +120,12 @@ class Decider:
             site=site.reading,
             data_age_s=site.age_s(now_s),
             elapsed_s=0.0 if view.proposed_at_s is None else now_s - view.proposed_at_s,
-            # A full car shows it only while it may charge: its goal would be at risk again in STOP.
-            goal=None if view.had_enough else self._rules.goal_for(view.spec.name, now),
+            goal=goal,
             tariff=self._rules.tariff_at(now),
             forecast=self._world.forecast,
             load_forecast=self._world.load_forecast,
+            habit=habit,
+            stayed_s=0.0 if habit is None or view.came_at is None else _seconds(now - view.came_at),
             memory=view.memory,
         )
 
@@ -200,6 +204,11 @@ def _claim(view: ChargerView) -> Claim:
 
 def _is_full(view: ChargerView) -> bool:
     return view.status is not None and view.status.finished
+
+
+def _seconds(span: timedelta) -> float:
+    """Return a span in whole seconds, at least 0: a clock may have been set back."""
+    return float(max(0, round(span.total_seconds())))
 
 
 def _left_s(goal: Goal | None, now: datetime) -> float | None:

@@ -50,6 +50,16 @@ def wants_forecasts(strategies: Iterable[Strategy | None]) -> bool:
     return any(getattr(strategy, "wants_forecast", False) for strategy in strategies)
 
 
+def habit_jobs(settings: Settings, ground: Ground, strategies: Iterable[Strategy | None]) -> list[Job]:
+    """Return what learns habits, where a strategy says of itself that it wants them by `wants_habits`."""
+    if not any(getattr(strategy, "wants_habits", False) for strategy in strategies):
+        return []
+    from optimizer.runtime.habits import Habits
+
+    habits = Habits(ground.store, ground.world, settings.zone, ground.inline)
+    return [Job("habits", cron(minute="*", second=20), habits.run, TIMEOUT_S)]
+
+
 def forecast_jobs(settings: Settings, ground: Ground, strategies: Iterable[Strategy | None]) -> list[Job]:
     """Return what keeps forecasts new, where the owner or a strategy wants any.
 

@@ -14,6 +14,7 @@ from optimizer.domain import (
     ChargerStatus,
     Forecast,
     Goal,
+    Habit,
     Mode,
     SiteReading,
     Situation,
@@ -43,11 +44,12 @@ _GUARDED = (
 
 
 class Contexts:
-    """What seldom changes, by charger; equal for all decisions until the tariff or the charger is another."""
+    """What seldom changes, by charger; equal for all decisions until tariff, charger or habit is another."""
 
     def __init__(self, rules: Rules, strategy: Strategy) -> None:
         self._settled = {spec.name: _settled(spec, rules, strategy) for spec in rules.chargers}
         self._specs = {spec.name: spec for spec in rules.chargers}
+        self._habits: dict[str, Habit | None] = {}
         self._tariff: Tariff | None = None
         self._of: dict[str, Json] = {}
 
@@ -57,6 +59,9 @@ class Contexts:
         if spec is not self._specs[spec.name]:  # more was learnt of it
             self._settled[spec.name] = {**self._settled[spec.name], "charger": asdict(spec)}
             self._specs[spec.name], self._tariff = spec, None
+        if situation.habit is not self._habits.get(spec.name):
+            self._habits[spec.name], self._tariff = situation.habit, None
+            self._settled[spec.name] = {**self._settled[spec.name], **_written(situation.habit)}
         if situation.tariff is not self._tariff:
             self._tariff = situation.tariff
             written = tariff_to_json(from_today_on(self._tariff, situation.now))
@@ -72,6 +77,27 @@ def _settled(spec: ChargerSpec, rules: Rules, strategy: Strategy) -> Json:
         "strategy": strategy.name,
         "params": {} if params is None else _plain(asdict(params)),
     }
+
+
+def _written(habit: Habit | None) -> Json:
+    """Return a habit as the log keeps it, without the zeros at its ends."""
+    if habit is None:
+        return {"habit": None}
+    return {"habit": [_without_zeros(habit.stays), _without_zeros(habit.takes)]}
+
+
+def _without_zeros(chances: tuple[float, ...]) -> list[object]:
+    kept = list(chances)
+    while kept and kept[-1] == 0.0:
+        kept.pop()
+    return [len(chances), *kept]
+
+
+def _read(written: list[list[float]] | None) -> Habit | None:
+    if written is None:
+        return None
+    stays, takes = ((*kept, *(0.0,) * (int(length) - len(kept))) for length, *kept in written)
+    return Habit(stays, takes)
 
 
 def inputs_of(one: Deliberation) -> dict[str, object]:
@@ -96,6 +122,7 @@ def inputs_of(one: Deliberation) -> dict[str, object]:
         ],
         "goal": None if goal is None else [goal.deadline.isoformat(), goal.energy_kwh],
         **_vintages(situation),
+        **({} if situation.habit is None else {"stayed_s": situation.stayed_s}),
         "current": None if inputs.current is None else int(inputs.current),
         "fresh": None
         if fresh is None
@@ -129,6 +156,8 @@ def situation_from(inputs: Json, context: Json, vintage: Vintage = lambda *_: No
         memory=tuple(inputs["memory"]),
         forecast=told.get("forecast"),
         load_forecast=told.get("load_forecast"),
+        habit=_read(context.get("habit")) if "stayed_s" in inputs else None,
+        stayed_s=inputs.get("stayed_s", 0.0),
         **{name: inputs[name] for name in _SITUATION},
     )
 

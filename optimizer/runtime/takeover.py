@@ -28,6 +28,7 @@ def take_over(world: World, past: Recovered, now: datetime, now_s: float) -> Non
         if reading is not None:
             view.mode, view.current = reading.mode, reading.mode
         view.presence = _presence(name, past)
+        view.came_at = past.sessions[name].started_at if name in past.sessions else None
         commands = [command for command in past.commands if command.charger == name]
         _take_over_commands(view, commands, now, now_s)
 

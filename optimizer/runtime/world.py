@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from optimizer.control.commands import Observed, Pursuit, is_foreign
 from optimizer.control.freshness import Freshness, observe
@@ -16,7 +17,16 @@ from optimizer.control.polling import DARK_W, Activity, Subject, Target, phase_s
 from optimizer.control.presence import Presence, follow
 from optimizer.control.sharing import NOBODY, Shares
 from optimizer.control.surplus import SurplusEstimate, estimate
-from optimizer.domain import ChargerReading, ChargerSpec, ChargerStatus, Decision, Forecast, Mode, SiteReading
+from optimizer.domain import (
+    ChargerReading,
+    ChargerSpec,
+    ChargerStatus,
+    Decision,
+    Forecast,
+    Habit,
+    Mode,
+    SiteReading,
+)
 
 _SETTLING_S = 90.0
 _REMEMBERED_S = 3600.0
@@ -108,7 +118,8 @@ class ChargerView:
     """A charger: the last reading, what was decided and sent, and what its strategy remembers.
 
     `reading` is completed with what is known where an answer left something out; `presence` tells of the car,
-    `had_enough` that it took no more when it was offered power last.
+    `had_enough` that it took no more when it was offered power last, `came_at` when it came, and `habit` what
+    is expected of the one that came at `habit_of`.
     `current` is the mode decided last, `awaited` the one sent last until a reading shows it, `accepted` the
     same once the cloud has taken it, `unsettled_at_s` when mode or status last moved or a command left.
     """
@@ -116,6 +127,9 @@ class ChargerView:
     spec: ChargerSpec
     reading: ChargerReading | None = None
     presence: Presence | None = None
+    came_at: datetime | None = None
+    habit: Habit | None = None
+    habit_of: datetime | None = None
     read_at_s: float | None = None
     tried_at_s: float | None = None
     failures: int = 0
@@ -190,6 +204,8 @@ class ChargerView:
         asks_again = step.came or step.left or (reading.ev_w or 0.0) > 0.0
         self.had_enough = reading.status.finished or (self.had_enough and not asks_again)
         self.reading, self.presence, self.mode = reading, step.presence, mode
+        if step.came or step.left:
+            self.came_at, self.habit = (reading.received_at, None) if step.came else (None, None)
         if mode is self.awaited:
             self.awaited = None
         self.read_at_s = self.tried_at_s = now_s

@@ -244,6 +244,24 @@ def last_status(path: Path, now: datetime, events: int = 10) -> Status:
         )
 
 
+def ended_sessions(
+    path: Path, charger: str, since: datetime, until: datetime
+) -> tuple[tuple[datetime, datetime, float], ...]:
+    """Return arrival, departure (aware UTC) and energy, kWh, of the sessions in `[since, until)`, ascending.
+
+    Raises:
+        InputError: no readable log.
+
+    """
+    with reading(path) as conn:
+        rows = conn.execute(
+            "SELECT started_at, ended_at, ev_kwh FROM session WHERE charger = ? AND started_at >= ?"
+            " AND ended_at < ? ORDER BY started_at",
+            (charger, to_text(since), to_text(until)),
+        ).fetchall()
+    return tuple((from_text(came), from_text(left), kwh) for came, left, kwh in rows)
+
+
 def decision_at(path: Path, at: datetime) -> dict[str, LoggedDecision]:
     """Return for each charger the decision that stood at `at`.
 
