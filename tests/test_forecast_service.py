@@ -21,6 +21,7 @@ from fake_forecast_servers import OpenMeteoServer
 from fake_guide_server import Heard, Reply
 from living import HOUR, MINUTE, START, Life, live
 
+from optimizer.cli.forecast_view import forecast_lines
 from optimizer.config import load_settings
 from optimizer.control.energy import EnergyRow
 from optimizer.domain import Forecast, ForecastSlot, Mode, Proposal, Reason, Situation
@@ -490,6 +491,28 @@ def test_a_key_comes_from_the_environment_a_credential_or_a_file(way: str, tmp_p
     settings = load_settings(path, env)
     assert settings.forecast.solcast.key() == "abcdefgh"
     assert "abcdefgh" not in repr(settings)
+
+
+def test_a_key_that_others_can_read_is_a_reason_to_warn(tmp_path: Path) -> None:
+    key_file, path = tmp_path / "solcast.key", tmp_path / "config.toml"
+    key_file.write_text("abcdefgh\n")
+    path.write_text('[forecast.solcast]\nkey_file = "solcast.key"\n')
+    for mode, count in ((0o644, 1), (0o600, 0)):
+        key_file.chmod(mode)
+        assert len([told for told in load_settings(path, {}).warnings() if "solcast" in told]) == count
+
+
+def test_a_check_tells_who_is_asked_and_how_old_its_word_is(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'[forecast]\nproviders = ["open-meteo"]\n{ROOF}')
+    with opened(tmp_path / "log.db", WallClock(START)) as store:
+        store.forecasts.add(vintage("open-meteo", START - timedelta(minutes=23)))
+        asyncio.run(store.flush())
+        lines = list(forecast_lines(load_settings(path, {}), store.forecasts, START))
+    assert lines == [
+        "open-meteo is asked first; it spoke last 23 min ago",
+        "offline stands in; it has said nothing yet",
+    ]
 
 
 CHAINS: dict[str, tuple[tuple[str, ...] | None, bool, bool, bool, tuple[str, ...]]] = {

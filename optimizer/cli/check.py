@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ import click
 
 from optimizer.cli import config_option
 from optimizer.cli.experience_view import experience_lines
+from optimizer.cli.forecast_view import forecast_lines
 from optimizer.cli.run import configure_logs, open_site
 from optimizer.clock import Clock
 from optimizer.config import Settings
@@ -108,6 +109,8 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding(what, True, text)
         async for finding in _prices(settings, site.ports):
             yield finding
+        for finding in _forecasts(settings, store, site.ports.clock):
+            yield finding
         http = open_http(site.base_url, site.token)
         client = SolaxClient(
             http,
@@ -152,6 +155,15 @@ async def _prices(settings: Settings, ports: Ports) -> AsyncIterator[Finding]:
                 price = plan.tariff(now, feed.slots, feed.slots).price_eur_per_kwh(now)
                 told = f"{price:.4f} EUR per kWh now, " if name == MARKET else ""
                 yield Finding("prices", True, f"{told}known until {until.astimezone(plan.zone):%a %H:%M}")
+
+
+def _forecasts(settings: Settings, store: Store, clock: Clock) -> Iterator[Finding]:
+    """Tell who is asked about the sun; the service goes on without any."""
+    try:
+        for line in forecast_lines(settings, store.forecasts, clock.now()):
+            yield Finding("forecast", True, line)
+    except SunmodeError as error:
+        yield Finding("forecast", True, f"not known: {error}")
 
 
 def _strategy(settings: Settings) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le
@@ -182,6 +183,13 @@ class ForecastChoice(Section):
             key = choice.key()
             if key is not None:
                 yield key
+
+    def key_files(self) -> Iterator[tuple[str, Path]]:
+        """Yield the files that keys are read from, each with the name of its table."""
+        for table in ("forecast_solar", "solcast"):
+            key_file: Path | None = getattr(self, table).key_file
+            if key_file is not None:
+                yield table, key_file
 
     def chain(self, *, is_virtual: bool, is_wanted: bool, has_roof: bool) -> tuple[ProviderName, ...]:
         """Return who is asked, in order, with `offline` at the end; nobody where no forecast is wanted."""

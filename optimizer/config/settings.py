@@ -214,6 +214,9 @@ class Settings(BaseSettings):
         )
         if file is not None and others_may_read(file):
             yield "solax.token_file: other users of this machine can read the token (chmod 600 cures it)"
+        for table, key_file in self.forecast.key_files():
+            if others_may_read(key_file):
+                yield f"forecast.{table}.key_file: other users can read it (chmod 600 cures that)"
         if self.strategy.is_its_own_shadow:
             yield "strategy.shadow: it is the strategy in use with the same parameters; nothing is tried"
         if fresh_s <= interval_s:
