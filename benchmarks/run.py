@@ -18,6 +18,7 @@ import log_size
 import loop_lag
 import memory
 import peer_speed
+import plan_speed
 import simulation_speed
 import start_time
 import tick_time
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "lag": loop_lag.measure,
     "simulation": simulation_speed.measure,
     "backtest": backtest_speed.measure,
+    "plan": plan_speed.measure,
     "forecast": forecast.measure,
     "peers": peer_speed.measure,
 }
