@@ -167,6 +167,20 @@ def test_a_provider_that_fails_hands_over_and_takes_back_and_it_is_told_once(tmp
     ]
 
 
+def test_a_fault_that_nobody_thought_of_hands_over_as_well(tmp_path: Path) -> None:
+    class Faulty(Scripted):
+        async def fetch(self, *_: Any) -> Forecast:
+            raise ZeroDivisionError
+
+    async def script(site: Site) -> None:
+        (found,) = await run_through(site.chain(), [0])
+        assert found is not None
+        assert found.provider == "second"
+
+    site = lived(tmp_path, [Faulty("faulty", 1.0), Scripted("second", 2.0)], script)
+    assert site.told[0] == "faulty gives no forecast: its answer could not be read (ZeroDivisionError)"
+
+
 def test_a_forecast_stands_until_it_is_stale(tmp_path: Path) -> None:
     first, second = Scripted("first", 1.0, DOWN), Scripted("second", 2.0)
 

@@ -13,9 +13,12 @@ from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pytest
 from fake_forecast_servers import ForecastServer, ForecastSolarServer, OpenMeteoServer, SolcastServer
-from fake_guide_server import Guide, Reply, guide_server, told
+from fake_guide_server import Guide, Heard, Reply, guide_server, told
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from optimizer.domain import Forecast
 from optimizer.errors import AuthError, BadAnswer, CloudError, Throttled, Unavailable
@@ -231,6 +234,58 @@ def test_times_without_a_zone_are_refused(name: str, asked: Asked, token: str) -
 
     with served(name, token, bend=bend) as server:
         assert "zone" in str(refused(PROVIDERS[name][1](server, token), asked))
+
+
+junk = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([0, -1, 1e300, float("nan"), float("-inf"), 10**400, "", "x", [], {}, [[]], [None]]),
+    st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "2026-06-02T08:30:00", "PT0M"]),
+    st.sampled_from(["PT999M", "PT30M", "2026-06-02T08:37:11Z", 1e9, -1e9, 5.5]),
+)
+
+
+def bent(payload: Any, choose: Callable[[int], int], value: Any) -> Any:
+    """Return a payload with one thing somewhere in it replaced, a key or a value."""
+    if isinstance(payload, dict) and payload:
+        keys = list(payload)
+        key = keys[choose(len(keys))]
+        if isinstance(value, str) and choose(4) == 0:
+            return {value if other == key else other: inner for other, inner in payload.items()}
+        return {**payload, key: bent(payload[key], choose, value)}
+    if isinstance(payload, list) and payload:
+        place = choose(len(payload))
+        return [*payload[:place], bent(payload[place], choose, value), *payload[place + 1 :]]
+    return value
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_an_answer_has_somewhere_it_is_a_forecast_or_a_reason(
+    name: str, asked: Asked, token: str, data: st.DataObject
+) -> None:
+    server = PROVIDERS[name][0](key=token, now=NOW)
+    server.bend = lambda payload: bent(payload, lambda n: data.draw(st.integers(0, n - 1)), data.draw(junk))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        heard = Heard("GET", request.url.raw_path.decode(), dict(request.headers), b"", 0)
+        heard.headers["Authorization"] = request.headers.get("Authorization", "")
+        reply = server.answer(heard)
+        return httpx.Response(reply.status, content=reply.body)
+
+    web = Web("http://127.0.0.1:9", key=lambda: token, inner=httpx.MockTransport(answer))
+    made: dict[str, Provider] = {
+        "open-meteo": OpenMeteo(ROOF, InlineReckoner(), web, web, **HOURLY),
+        "forecast-solar": ForecastSolar(ROOF, web, keyed=True, **HOURLY),
+        "solcast": Solcast(ROOF, web, ("a",), calls_per_day=10, stale_s=21_600.0),
+    }
+    try:
+        forecast = fetched(made[name], asked)
+    except CloudError:
+        return
+    powers = [power for slot in forecast.slots for power in (slot.p10_w, slot.p50_w, slot.p90_w)]
+    assert all(0.0 <= power <= 1.15 * ROOF.peak_w for power in powers)
 
 
 WAITS: dict[str, tuple[Reply, float | None]] = {

@@ -9,6 +9,10 @@ from typing import Any
 
 from optimizer.errors import BadAnswer
 
+_MOST = 1e10
+"""No time in seconds, no power and no radiation is more."""
+_YEARS = range(2000, 2200)
+
 
 def table(value: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return the object under a key."""
@@ -42,7 +46,7 @@ def number(value: Any, key: str) -> float:
         found = float(value)
     except OverflowError:
         found = math.inf
-    if not math.isfinite(found):
+    if not abs(found) <= _MOST:
         raise BadAnswer(f"its answer has something else than numbers in {key}")
     return found
 
@@ -55,4 +59,6 @@ def instant(value: Any, key: str) -> datetime:
         raise BadAnswer(f"its answer has something else than times in {key}") from None
     if at.tzinfo is None:
         raise BadAnswer(f"its answer has times without a zone in {key}")
+    if at.year not in _YEARS:
+        raise BadAnswer(f"its answer has times of another age in {key}")
     return at.astimezone(UTC)

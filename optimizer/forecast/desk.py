@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from optimizer.domain import Forecast
-from optimizer.errors import CloudError, SunmodeError, Throttled
+from optimizer.errors import BadAnswer, CloudError, SunmodeError, Throttled
 from optimizer.forecast.plausible import refuse_implausible
 from optimizer.forecast.provider import HOUR, Asked, Provider
 from optimizer.forecast.record import Record
@@ -114,7 +114,13 @@ class Desk:
         await self._note(record)
 
     async def _checked(self, asked: Asked) -> Forecast:
-        forecast = await self._provider.fetch(asked)
+        try:
+            forecast = await self._provider.fetch(asked)
+        except SunmodeError:
+            raise
+        except Exception as fault:
+            # Whatever nobody thought of, the next one in the list shall stand in.
+            raise BadAnswer(f"its answer could not be read ({type(fault).__name__})") from fault
         if self._rules.peak_w is not None:
             refuse_implausible(forecast, asked, self._rules.peak_w)
         return forecast
