@@ -75,6 +75,8 @@ class Foresight:
     load: Vintages | None = None
     habits: Habits = NO_HABITS
     priced_until: Ints | None = None
+    whole: Case | None = field(default=None, repr=False, compare=False)
+    """The case that this is a part of, whose past is known too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,8 @@ class Case:
     unmet_eur_per_kwh: float = 0.60
     foresight: Foresight = field(default_factory=Foresight)
     zone: tzinfo | None = None
-    tapes: dict[tuple[bool, bool], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The case as the kernels read it, kept by `tape.tape_of`."""
+    tapes: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The case as the kernels read it, kept by `tape.tape_of`, and what `foresight.foreseen` made."""
 
     @property
     def minutes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,27 +10,47 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from optimizer.ahead import Habits
 from optimizer.backtest.case import SLOT_MIN, Case, Floats, Foresight, Ints
 from optimizer.forecast.load import load_vintages
 from optimizer.forecast.past import pv_vintages
+from optimizer.forecast.vintages import Vintages
 
 _MARKET = ZoneInfo("Europe/Brussels")
 """Single day-ahead coupling: the prices of a day of this zone come out together, the day before."""
 _OUT_AT_H = 13
 
+_PAST = "past"
 _SLOT = timedelta(minutes=SLOT_MIN)
 
 
 def foreseen(case: Case) -> Foresight:
     """Return the case's foresight; forecasts that it has not are made from its past, vintage by vintage."""
     given = case.foresight
-    first = round(case.start.timestamp()) // (SLOT_MIN * 60)
-    pv, load = given.pv, given.load
-    if pv is None:
+    if given.pv is not None and given.load is not None:
+        return given
+    pv, load = _of_past(given.whole or case)
+    return replace(given, pv=given.pv or pv, load=given.load or load)
+
+
+def _of_past(case: Case) -> tuple[Vintages, Vintages]:
+    """Return forecasts of sun and load, made once."""
+    if _PAST not in case.tapes:
+        first = round(case.start.timestamp()) // (SLOT_MIN * 60)
         pv = pv_vintages(slot_means(case, case.pv_w), first)
-    if load is None:
         load = load_vintages(slot_means(case, case.load_w), first, zone=case.zone or UTC)
-    return replace(given, pv=pv, load=load)
+        case.tapes[_PAST] = pv, load
+    made: tuple[Vintages, Vintages] = case.tapes[_PAST]
+    return made
+
+
+def habits_of(habits: Habits, rows: Sequence[int]) -> Habits:
+    """Return the rows of a table of habits that are named."""
+    if not habits.stay_slots:
+        return habits
+    stays = np.asarray(habits.stays).reshape(-1, habits.stay_slots)[list(rows)].ravel()
+    takes = np.asarray(habits.takes).reshape(-1, habits.take_steps)[list(rows)].ravel()
+    return habits._replace(stays=stays.tolist(), takes=takes.tolist())
 
 
 def slot_means(case: Case, values_w: Floats) -> Floats:

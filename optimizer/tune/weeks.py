@@ -4,7 +4,7 @@ A week begins on Monday at midnight of the site's zone or, if a car is there, wh
 belongs to the week of its arrival, and the weeks part the time with nothing lost.  A case of some weeks has
 the length of the whole one; the others are taken out like gaps in the data: no sun, no load, no car, no goal,
 no cost.  So nothing of them can reach what is reckoned, but for prices, which are published ahead, and what
-habits had been seen by then; and the controller comes into each week awake.
+of sun, load and habits had been seen by then; and the controller comes into each week awake.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import numpy as np
 
 from optimizer.backtest.case import SLOT_MIN, Case, GoalSpan, Visit
+from optimizer.backtest.foresight import habits_of
 from optimizer.backtest.runs import RunTrace
 
 DAY_MIN = 1440
@@ -78,13 +79,16 @@ def only(case: Case, weeks: Sequence[Week]) -> Case:
     kept = np.zeros(case.minutes, dtype=np.bool_)
     for week in weeks:
         kept[week.start : week.end] = True
+    rows = [row for row, visit in enumerate(case.visits) if kept[visit.arrival]]
+    habits = habits_of(case.foresight.habits, rows)
     return replace(
         case,
         pv_w=np.where(kept, case.pv_w, 0.0),
         load_w=np.where(kept, case.load_w, 0.0),
         known=case.known & kept,
-        visits=tuple(visit for visit in case.visits if kept[visit.arrival]),
+        visits=tuple(case.visits[row] for row in rows),
         goals=tuple(_goals(case.goals, weeks)),
+        foresight=replace(case.foresight, habits=habits, whole=case.foresight.whole or case),
     )
 
 
