@@ -276,6 +276,34 @@ def test_calls_that_cannot_be_counted_are_not_made(tmp_path: Path) -> None:
     assert counted.asked_at == []
 
 
+def test_calls_that_may_have_been_made_are_not_forgotten_where_the_log_cannot_be_read() -> None:
+    class Deaf:
+        noted: ClassVar[list[Any]] = []
+        is_deaf = True
+
+        async def recall(self, *_: Any) -> Any:
+            if self.is_deaf:
+                raise Unavailable("locked")
+            return Record(calls=(NOW,) * 10, due_at=NOW).to_json()
+
+        async def note(self, *said: Any) -> None:
+            self.noted.append(said)
+
+    counted = Scripted("counted", 1.0, terms=Terms(every(1.0), 60.0, jitter_s=0.0, quotas=(Quota(10, DAY),)))
+    asked = Asked(NOW, slot_of(NOW), COUNT, Powers(slot_of(NOW), ()))
+    memory = Deaf()
+
+    async def main() -> None:
+        desk = Desk(counted, Rules(memory, lambda *_: None, random.Random(1), None))
+        assert await desk.latest(asked) is None
+        assert memory.noted == []
+        memory.is_deaf = False
+        assert await desk.latest(asked) is None
+
+    asyncio.run(main())
+    assert counted.asked_at == []
+
+
 def test_a_first_asking_waits_up_to_a_quarter_of_an_hour_and_not_everywhere_as_long(tmp_path: Path) -> None:
     waits = set()
     for seed in range(8):

@@ -22,6 +22,8 @@ from optimizer.forecast.provider import HOUR, Asked, Provider
 from optimizer.forecast.record import Record
 from optimizer.forecast.roof import SLOT
 
+_UNCOUNTED = "its calls cannot be counted now: the log can be neither read nor written"
+
 Announce = Callable[[str, str, str], None]
 """Takes an event: its kind, its level and a sentence."""
 
@@ -62,7 +64,9 @@ class Desk:
     async def latest(self, asked: Asked) -> Forecast | None:
         """Return the newest forecast there is, after asking for a newer one if it is time; None: none."""
         record = await self._known_record(asked.now)
-        if record.may_ask(asked.now, self._provider.terms):
+        if record is None:
+            self._fail(_UNCOUNTED)
+        elif record.may_ask(asked.now, self._provider.terms):
             await self._ask(record, asked)
         return self.fresh(asked.now)
 
@@ -80,18 +84,21 @@ class Desk:
         """Why the last asking brought nothing; empty where it did."""
         return self._trouble
 
-    async def _known_record(self, now: datetime) -> Record:
+    async def _known_record(self, now: datetime) -> Record | None:
+        """Return the record; None where it cannot be read and calls have to be counted."""
         if self._record is None:
             self._record = await self._recalled()
-        if self._record.due_at is None:
+        if self._record is not None and self._record.due_at is None:
             self._record = self._record.postponed(now, self._delay_s())
             await self._note(self._record)
         return self._record
 
-    async def _recalled(self) -> Record:
+    async def _recalled(self) -> Record | None:
         try:
             return Record.from_json(await self._rules.memory.recall(self.name))
-        except (SunmodeError, TypeError, KeyError, ValueError):
+        except SunmodeError:
+            return None if self._provider.terms.quotas else Record()
+        except (TypeError, KeyError, ValueError):
             return Record()
 
     async def _ask(self, record: Record, asked: Asked) -> None:
@@ -99,7 +106,7 @@ class Desk:
         record = record.begun(asked.now, terms)
         if not await self._note(record) and terms.quotas:
             # What cannot be counted is not spent.
-            self._fail("its calls cannot be counted now: the log is not writable")
+            self._fail(_UNCOUNTED)
             return
         try:
             self._forecast = await self._checked(asked)
