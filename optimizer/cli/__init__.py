@@ -29,6 +29,7 @@ _COMMANDS = {
     "export": ("optimizer.cli.look", "Write the log's tables to Parquet files."),
     "forecast": ("optimizer.cli.forecast", "Tell how good the forecasts of sun and load were."),
     "goal": ("optimizer.cli.goal", "Have energy in the car by a time, for once; or list what is wanted."),
+    "plan": ("optimizer.cli.plan", "Show how the strategy expects to go on, and what that comes to."),
     "report": ("optimizer.cli.report", "Tell how good a day or a month was, with pictures."),
     "rest": ("optimizer.cli.rest", "Bring chargers to rest that a dead service may have left charging."),
     "run": ("optimizer.cli.run", "Run the service until it is told to stop."),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -186,14 +187,28 @@ def _ago(at: datetime, now: datetime) -> str:
 def _explained(decision: LoggedDecision, zone: ZoneInfo) -> Iterator[str]:
     at = decision.at.astimezone(zone)
     yield f"{decision.charger}: {decision.mode.name}, as decided at {at:%Y-%m-%d %H:%M:%S}"
-    yield f"  {decision.reason}"
+    reason, _, following = decision.reason.partition(" Next: ")
+    yield f"  {reason}"
+    if following:
+        yield f"  next: {following}"
     if decision.guard is not None:
         yield f"  the strategy wanted {decision.proposed.name}, the guard {decision.guard.value} had its way"
     if decision.lease_until is not None:
         until = decision.lease_until.astimezone(zone)
         yield f"  may draw from the grid until {until:%H:%M:%S}, unless new data renews it"
-    for mode, cost_eur in decision.alternatives:
-        yield f"  {mode.name} would cost {cost_eur:+.2f} EUR"
+    yield from _priced(decision)
+
+
+def _priced(decision: LoggedDecision) -> Iterator[str]:
+    """Yield what each mode would cost from here on beside the one that holds, the cheapest first."""
+    costs = dict(decision.alternatives)
+    here_eur = costs.get(decision.mode, min(costs.values(), default=0.0))
+    if costs:
+        yield "  from here on, all told:"
+    for mode, cost_eur in sorted(costs.items(), key=itemgetter(1)):
+        more_eur = round(cost_eur - here_eur, 2)
+        told = f"{abs(more_eur):.2f} EUR {'more' if more_eur > 0.0 else 'less'}" if more_eur else "the same"
+        yield f"    {mode.name:<6} {'this mode' if mode is decision.mode else told}"
 
 
 def _in_the_shadow(shadow: LoggedDecision, zone: ZoneInfo) -> str:

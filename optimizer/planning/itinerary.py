@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from optimizer.ahead import Ahead
+from optimizer.domain import Situation
 from optimizer.planning.choice import Now, cheapest, fill_modes_eur, now_of, value_modes
 from optimizer.planning.expected import Task, leaves_within, price_at
 from optimizer.planning.lookahead import Model, surplus_at
@@ -34,6 +35,15 @@ class Step(NamedTuple):
     price_eur_per_kwh: float
     kwh: float
     eur: float
+
+
+@runtime_checkable
+class Plans(Protocol):
+    """A strategy that can tell how it expects to go on."""
+
+    def steps(self, situation: Situation) -> Sequence[Step]:
+        """Return the plan from now on, slot by slot; nothing where there is nothing to plan. Pure."""
+        ...
 
 
 class Edges(NamedTuple):
