@@ -173,10 +173,11 @@ def test_every_event_is_told_with_what_to_do() -> None:
 
 def reason_codes() -> set[str]:
     """Return the codes that guards and strategies give."""
-    from strategies import threshold
+    from strategies import planner, threshold
 
     found = {f"guard.{name}" for _, name, _ in _WORDS.values()} | {"guard.override"}
     found |= {f"threshold.{name}" for name, _ in threshold._SENTENCES.values()}
+    found |= {f"planner.{name}" for name, _ in planner._SENTENCES.values()}
     for node in sources("optimizer", "strategies"):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reason":
             first = node.args[0]
