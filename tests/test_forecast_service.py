@@ -114,7 +114,7 @@ def test_without_a_wish_there_is_no_job_and_no_forecast(tmp_path: Path, token: s
         await life.ends()
         assert life.rows("SELECT count(*) FROM forecast") == [(0,)]
 
-    live(tmp_path, token, script, config=ROOF)
+    live(tmp_path, token, script, config='[strategy]\nname = "threshold"\n' + ROOF)
 
 
 def test_a_strategy_that_looks_ahead_is_given_forecasts_and_nothing_leaves_the_virtual_home(
