@@ -5,7 +5,7 @@ Processor time of the thread, the best of several runs; wall time beside it wher
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import pi, sin
@@ -27,6 +27,7 @@ from optimizer.domain import (
     ForecastSlot,
     Goal,
     Mode,
+    PriceStep,
     SiteReading,
     Situation,
     Tariff,
@@ -34,7 +35,7 @@ from optimizer.domain import (
 from optimizer.planning.choice import value_modes
 from optimizer.planning.expected import MOST_SLOTS, Task, task_of
 from optimizer.planning.lookahead import Model
-from optimizer.sensed import Sensed, sensed
+from optimizer.sensed import Sensed, ahead_of, sensed
 from strategies.planner import Planner, PlannerParams
 
 COMMAND = "python benchmarks/run.py plan"
@@ -43,13 +44,24 @@ PLANS = (("certain", 1, 121, 10.0), ("certain", 1, 401, 10.0), ("30 kinds of wea
 
 _LIMIT_YEAR_S = 4.0
 _ROUNDS, _YEARS = 20, 3
-_SLOT = timedelta(minutes=15)
-_BEGIN = datetime(2026, 6, 1, 10, tzinfo=UTC)
+BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
 _NEED_KWH = 69.0
 """Whole steps of energy for 121 and for 401 levels: all of them are used."""
 _LOAD_W = 400.0
 _UNKNOWN = -1.0
 """A key that no plan has: it is made from scratch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Quarter hours from `BEGIN` on: production, load without the car, EUR/kWh; and what is due when."""
+
+    sun_w: Sequence[float]
+    load_w: Sequence[float]
+    price: Sequence[float]
+    feed_in: float
+    need_kwh: float
+    due_slot: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +89,36 @@ def measure() -> list[Result]:
 
 def two_days(params: PlannerParams) -> Asked:
     """Return a car that wants much within two days of sun and clouds."""
-    planner = Planner(params)
-    starts = [_BEGIN + _SLOT * number for number in range(MOST_SLOTS)]
-    surplus_w = _sun_w(0) - _LOAD_W
+    charger = ChargerSpec("garage", "REFERENCE")
+    sun_w = [_sun_w(number) for number in range(MOST_SLOTS)]
+    day = Day(sun_w, [_LOAD_W] * MOST_SLOTS, [0.30] * MOST_SLOTS, 0.08, _NEED_KWH, MOST_SLOTS)
+    return asked_for(day, charger, Planner(params).setting(charger))
+
+
+def asked_for(day: Day, charger: ChargerSpec, model: Model) -> Asked:
+    """Return what is planned from when the car has just been plugged in."""
+    surplus_w = day.sun_w[0] - day.load_w[0]
     situation = Situation(
-        now=_BEGIN,
-        charger=ChargerSpec("garage", "REFERENCE"),
+        now=BEGIN,
+        charger=charger,
         status=ChargerStatus.PREPARING,
         mode=Mode.STOP,
         ev_w=0.0,
         session_kwh=0.0,
         surplus_w=surplus_w,
-        site=SiteReading(_BEGIN, "x", surplus_w + _LOAD_W, -surplus_w),
+        site=SiteReading(BEGIN, "x", day.sun_w[0], -surplus_w),
         data_age_s=60.0,
         elapsed_s=60.0,
-        goal=Goal(starts[-1] + _SLOT, _NEED_KWH),
-        tariff=Tariff(0.30, 0.08),
-        forecast=_forecast(starts, [_sun_w(number) for number in range(MOST_SLOTS)]),
-        load_forecast=_forecast(starts, [_LOAD_W] * MOST_SLOTS),
+        goal=Goal(_start(day.due_slot), day.need_kwh),
+        tariff=Tariff(
+            day.price[0],
+            day.feed_in,
+            tuple(PriceStep(_start(number), price) for number, price in enumerate(day.price)),
+        ),
+        forecast=_forecast(day.sun_w),
+        load_forecast=_forecast(day.load_w),
     )
-    seen, ahead, model = sensed(situation), planner.ahead_of(situation), planner.setting(situation.charger)
+    seen, ahead = sensed(situation), ahead_of(situation, MOST_SLOTS)
     return Asked(seen, ahead, task_of(seen, ahead, model.costs.spare_kwh), model)
 
 
@@ -144,16 +166,19 @@ def _cpu_and_wall_s(work: Callable[[], object]) -> tuple[float, float]:
     return thread_time() - began_s, perf_counter() - wall_s
 
 
+def _start(number: int) -> datetime:
+    return BEGIN + timedelta(minutes=15 * number)
+
+
 def _sun_w(number: int) -> float:
     """Return 6 kWp with a cloud every now and then."""
-    at = _BEGIN + _SLOT * number
     cloud = 0.7 + 0.3 * sin(2.1 * number)
-    return 6000.0 * cloud * max(0.0, sin(pi * (at.hour + at.minute / 60.0 - 5.0) / 14.0))
+    return 6000.0 * cloud * max(0.0, sin(pi * (number / 4.0 % 24.0 - 5.0) / 14.0))
 
 
-def _forecast(starts: list[datetime], power_w: list[float]) -> Forecast:
-    slots = (ForecastSlot(at, 0.6 * w, w, 1.3 * w) for at, w in zip(starts, power_w, strict=True))
-    return Forecast(_BEGIN, "made up", tuple(slots))
+def _forecast(power_w: Sequence[float]) -> Forecast:
+    slots = (ForecastSlot(_start(number), 0.6 * w, w, 1.3 * w) for number, w in enumerate(power_w))
+    return Forecast(BEGIN, "made up", tuple(slots))
 
 
 def _arrays(part: Any) -> Any:

@@ -17,6 +17,7 @@ import help_time
 import log_size
 import loop_lag
 import memory
+import peer_plans
 import peer_speed
 import plan_speed
 import simulation_speed
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "plan": plan_speed.measure,
     "forecast": forecast.measure,
     "peers": peer_speed.measure,
+    "emhass": peer_plans.measure,
 }
 
 
