@@ -177,7 +177,7 @@ def reason_codes() -> set[str]:
 
     found = {f"guard.{name}" for _, name, _ in _WORDS.values()} | {"guard.override"}
     found |= {f"threshold.{name}" for name, _ in threshold._SENTENCES.values()}
-    found |= {f"planner.{name}" for name, _ in planner._SENTENCES.values()}
+    found |= {f"planner.{name}" for name, _ in planner._SENTENCES.values()} | {"planner.idle"}
     for node in sources("optimizer", "strategies"):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reason":
             first = node.args[0]

@@ -120,6 +120,7 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
     asked = changes = calls = view.due_min
     goal = asked - 1
     sample_at, look_at = rules.sample_min, rules.sample_min + rules.lag_min
+    settled_min = asked  # until then what was decided last stands, if nothing is read
     minute, end, tracing = asked, len(pv_w), len(trace.ev_w) > 0
     while minute < end:
         if minute == departure:
@@ -132,16 +133,19 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
             sample = sampled(house, pv_w[sample_at - 1], load_w[sample_at - 1])
             sample_at += rules.sample_min
         is_new = minute == look_at
-        if is_new or minute >= view.due_min:
+        is_read = is_new or minute >= view.due_min
+        if is_read:
             view, calls = _seen(view, house, sample, calls, minute, is_new, rules, kit)
             look_at += rules.sample_min if is_new else 0
-        idle, settled_s = is_idle(view), 0.0
+        idle = is_idle(view)
         if idle and is_new:
             # Nothing can be decided: the strategy is asked once a sample, for its memory's sake.
             seen = _sensed(offset, view, (0.0, 0.0), minute, asked, -1, 0, rules)
             _mode, _code, _holds_s, memory = kernel(seen, ahead, setting, memory)
             asked = minute
-        if not idle:
+        if not idle and not is_read and minute < min(settled_min, goal_starts[goal + 1]):
+            asked = minute
+        elif not idle:
             goal = _goal_at(goal_starts, goal, minute)
             need_kwh, left_s = _missing(goal_deadlines, goal_energies, goal, view, minute)
             habit = visit if plugged_in and has_habits else -1
@@ -152,16 +156,20 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
             if mode != view.mode and _follows(view, mode, at_risk, changed, changes, minute, rules):
                 changed[changes % DAY_MIN] = minute
                 view, changes, calls = decided(view, mode, minute), changes + 1, calls + 1
+                settled_min = minute
             elif proposed == view.mode and not at_risk:
-                settled_s = min(holds_s, permitted_for_s(view, need_kwh, left_s, minute, rules))
+                settled_s = min(holds_s, permitted_for_s(view, need_kwh, left_s, minute, rules), DAY_S)
+                settled_min = minute + int(settled_s / MINUTE_S)
+            else:
+                settled_min = minute
         until, limit = minute + 1, min(end, departure if plugged_in else arrival, look_at, view.due_min)
         if kit.has_battery:
             limit = min(limit, sample_at)
         if plugged_in:
             surplus_w = pv_w[minute] - load_w[minute]
             if is_resting(house, surplus_w, view.mode, kit):
-                if settled_s > MINUTE_S:
-                    limit = min(limit, minute + int(min(settled_s, DAY_S) / MINUTE_S))
+                if settled_min > minute + 1 and not idle:
+                    limit = min(limit, settled_min, goal_starts[goal + 1])
                     until = _rests_until(pv_w, load_w, house, minute + 1, limit, kit)
                     asked = until - 1
             else:
