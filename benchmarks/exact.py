@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from plan_cases import cost_eur, instance, planned, searched_eur
 
 SLOTS = 192
-LEVELS = 2001
 _PROVEN_EUR = 1e-4
 
 
@@ -73,7 +72,7 @@ def judge(seed: int, limit_s: float | None) -> Judged:
     began_s = time.perf_counter()
     found_eur, least_eur = searched_eur(one, limit_s)
     took_s = time.perf_counter() - began_s
-    plan_eur = cost_eur(one, [step.mode for step in planned(one, LEVELS)])
+    plan_eur = cost_eur(one, [step.mode for step in planned(one)])
     return Judged(seed, plan_eur, found_eur, least_eur, took_s)
 
 

@@ -25,6 +25,8 @@ SPEC = ChargerSpec("garage", "REFERENCE")
 UNMET_EUR = 0.60
 SPARE_KWH = 59.8
 """A multiple of one ampere for a quarter hour: so the goal lies on a level."""
+SLOT_KWH = 1.84
+"""What FAST gives in a quarter hour, another multiple."""
 STOP = 0
 
 
@@ -41,6 +43,19 @@ class Instance:
     @property
     def slots(self) -> int:
         return len(self.surplus_w)
+
+    @property
+    def spare_kwh(self) -> float:
+        """How much more than it needs the car takes: all there could be where a price is below 0.
+
+        HiGHS knows no full car; where energy costs something nobody wants more of it.
+        """
+        return SPARE_KWH if self.price.min() >= 0.0 else SLOT_KWH * self.slots
+
+    @property
+    def energy_levels(self) -> int:
+        """How many levels of one ampere for a quarter hour there are up to the last one."""
+        return math.ceil((self.need_kwh + self.spare_kwh) / (SLOT_KWH / 32.0)) + 1
 
     @property
     def drive(self) -> Drive:
@@ -114,11 +129,11 @@ def searched_eur(one: Instance, limit_s: float | None = None) -> tuple[float, fl
     return float(found.fun), float(found.mip_dual_bound)
 
 
-def planned(one: Instance, energy_levels: int) -> list[Step]:
+def planned(one: Instance) -> list[Step]:
     """Return the plan of the closed-loop programme for a day that is certain."""
-    costs = Costs(UNMET_EUR, 0.0, SPARE_KWH, one.switch_eur, 0.0)
+    costs = Costs(UNMET_EUR, 0.0, one.spare_kwh, one.switch_eur, 0.0)
     weather = Weather(sky_of(1, 1.0), 0.0, 0.0, 0.0)
-    model = Model(costs, one.drive, weather, tables_of(1, energy_levels))
+    model = Model(costs, one.drive, weather, tables_of(1, one.energy_levels))
     pv = np.maximum(one.surplus_w, 0.0).tolist()
     load = np.maximum(-one.surplus_w, 0.0).tolist()
     ahead = Ahead(
@@ -130,7 +145,7 @@ def planned(one: Instance, energy_levels: int) -> list[Step]:
         Outlook([0], [0], one.slots, load, load, load),
         NO_HABITS,
     )
-    task = Task(0, 0, one.slots, one.slots, 0.0, -1, NOBODY, one.need_kwh, one.need_kwh + SPARE_KWH)
+    task = Task(0, 0, one.slots, one.slots, 0.0, -1, NOBODY, one.need_kwh, one.need_kwh + one.spare_kwh)
     seen = Sensed(
         True, False, STOP, False, 0.0, 0.0, 0.0, one.need_kwh, one.slots * 900.0, SPEC.max_power_w, 0, 0.0,
         0.0, math.nan, math.nan, math.nan, math.nan, 0.0, -1, 0.0,

@@ -176,5 +176,5 @@ def test_the_chain_of_the_sky_is_one_and_comes_back() -> None:
 def test_a_certain_plan_is_as_cheap_as_the_best_row_of_modes(seed: int) -> None:
     """Two of many: `python benchmarks/exact.py` asks HiGHS about as many as wanted."""
     one = instance(seed, 96)
-    steps = planned(one, energy_levels=2001)
+    steps = planned(one)
     assert cost_eur(one, [step.mode for step in steps]) == pytest.approx(best_eur(one), abs=0.01)
