@@ -3,6 +3,7 @@
 - A car that is still there when the day ends may go on charging in the dark hours that follow, at their price
   and until its goal or as long as it needs: a strategy that waits for the night is not blamed at midnight.
 - Goals are the weekly ones of the configuration, which is what the service itself knew.
+- Who looks ahead is told the forecasts that the service was told, when it was told.
 - All runs are plain Python: a day is too short to compile anything for it.
 """
 
@@ -27,6 +28,7 @@ from optimizer.config.sections import WeeklyGoal
 from optimizer.domain import Tariff
 from optimizer.errors import InputError, StrategyFailed
 from optimizer.report.day import DayLog
+from optimizer.report.foresight import foresight_of
 from optimizer.report.prices import day_prices, read_in_force
 
 UNMET_EUR_PER_KWH = 0.60
@@ -104,6 +106,8 @@ def case_of(log: DayLog, site: Site) -> DayCase:
         feed_in_eur_per_kwh=feed_in,
         home=replace(site.home, battery_soc=soc),
         unmet_eur_per_kwh=UNMET_EUR_PER_KWH,
+        foresight=foresight_of(site.path, log.day.start, log.day.end, site.zone),
+        zone=site.zone,
     )
     return DayCase(case, tail_min)
 
