@@ -35,19 +35,10 @@ def leaks(data: bytes) -> bool:
     return any(form in data for form in FORMS)
 
 
-class _Masked(str):
-    """A token that a failing test's traceback does not show among its arguments."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<token>"
-
-
 @pytest.fixture
 def token() -> str:
     """The token to use wherever a test needs one."""
-    return _Masked(CANARY)
+    return CANARY
 
 
 _FORMATTER = logging.Formatter()
@@ -111,5 +102,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     said = report.capstdout + report.capstderr + report.longreprtext
     if leaks(said.encode(errors="replace")):
         report.outcome = "failed"
-        report.longrepr = "the token is in the test's output or traceback (not repeated here)"
+        told = report.longreprtext.encode(errors="replace")
+        for form in FORMS:
+            told = told.replace(form, b"<token>")
+        report.longrepr = f"the token is in the test's output or traceback:\n{told.decode(errors='replace')}"
     return report

@@ -19,8 +19,6 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from optimizer.ahead import Ahead
 from optimizer.planning.expected import (
     MOST_SLOTS,
@@ -107,14 +105,18 @@ class Model(NamedTuple):
 
 def tables_of(sky_levels: int, energy_levels: int) -> Tables:
     """Return empty tables, as lists."""
+
+    def by_level(*sizes: int) -> list[Any]:
+        return [by_level(*sizes[1:]) for _ in range(sizes[0])] if sizes else [0.0] * energy_levels
+
     return Tables(
         key=[_NEVER] * _KEY,
         span=[0.0] * 5,
-        values=np.zeros((MOST_SLOTS + 1, MODES, sky_levels, energy_levels)).tolist(),
-        mixed=np.zeros((MODES, sky_levels, energy_levels)).tolist(),
-        rows=np.zeros((MODES, energy_levels)).tolist(),
-        taken=[0.0] * energy_levels,
-        leaving=[0.0] * energy_levels,
+        values=by_level(MOST_SLOTS + 1, MODES, sky_levels),
+        mixed=by_level(MODES, sky_levels),
+        rows=by_level(MODES),
+        taken=by_level(),
+        leaving=by_level(),
         eur=[0.0] * MODES,
         chances=[0.0] * sky_levels,
     )

@@ -13,12 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from optimizer.ahead import Outlook
-
-Floats = NDArray[np.float64]
 
 SCORE_OF_P90 = 1.2815515655446004
 """The 90 % quantile of the standard normal distribution."""
@@ -40,25 +35,27 @@ def sky_of(levels: int, persistence_h: float) -> Sky:
 
     One level is the median for certain.
     """
-    scores, moves = _chain(levels, persistence_h)
-    return Sky(scores.tolist(), moves.tolist())
-
-
-def _chain(levels: int, persistence_h: float) -> tuple[Floats, Floats]:
     if levels == 1:
-        return np.zeros(1), np.ones((1, 1))
-    stay = 0.5 * (1.0 + math.exp(-_SLOT_H / persistence_h))
-    moves = np.array([[stay, 1.0 - stay], [1.0 - stay, stay]])
-    for size in range(3, levels + 1):
-        wider = np.zeros((size, size))
-        wider[:-1, :-1] += stay * moves
-        wider[:-1, 1:] += (1.0 - stay) * moves
-        wider[1:, :-1] += (1.0 - stay) * moves
-        wider[1:, 1:] += stay * moves
-        wider[1:-1] /= 2.0
-        moves = wider
-    reach = math.sqrt(levels - 1.0)
-    return np.linspace(-reach, reach, levels), moves
+        return Sky([0.0], [[1.0]])
+    stay, reach = 0.5 * (1.0 + math.exp(-_SLOT_H / persistence_h)), math.sqrt(levels - 1.0)
+    moves = [[stay, 1.0 - stay], [1.0 - stay, stay]]
+    for _ in range(levels - 2):
+        moves = _wider(moves, stay)
+    return Sky([reach * (2.0 * level / (levels - 1) - 1.0) for level in range(levels)], moves)
+
+
+def _wider(moves: list[list[float]], stay: float) -> list[list[float]]:
+    """Return the chain with one level more."""
+    size = len(moves) + 1
+    wider = [[0.0] * size for _ in range(size)]
+    for row, chances in enumerate(moves):
+        for column, chance in enumerate(chances):
+            wider[row][column] += stay * chance
+            wider[row][column + 1] += (1.0 - stay) * chance
+            wider[row + 1][column] += (1.0 - stay) * chance
+            wider[row + 1][column + 1] += stay * chance
+    inner = range(1, size - 1)
+    return [[chance / 2.0 if row in inner else chance for chance in wider[row]] for row in range(size)]
 
 
 def vintage_at(known_from: Sequence[int], slot: int) -> int:
