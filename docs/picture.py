@@ -1,4 +1,4 @@
-"""Draw one day out of a log: `python docs/picture.py data/demo/2019-08-29.db docs/day.png`."""
+"""Draw one day out of a log: `python docs/picture.py data/demo/2019-10-01.db docs/day.png`."""
 
 # ruff: noqa: INP001 - a script beside the documents, no package
 
@@ -22,12 +22,14 @@ MODE_COLOURS = {Mode.STOP: "#d9dee3", Mode.GREEN: "#2a9d6f", Mode.ECO: "#e9a11a"
 SLOT = pd.Timedelta(minutes=15)
 NARROW = pd.Timedelta(minutes=15)
 
-READINGS = "SELECT received_at, pv_w FROM site_reading ORDER BY id"
+BEGIN = "(SELECT min(received_at) FROM charger_reading)"
+"""Before it the demo's log has the house alone."""
+READINGS = f"SELECT received_at, pv_w FROM site_reading WHERE received_at >= {BEGIN} ORDER BY id"  # noqa: S608 - ours
 MODES = "SELECT received_at, charger, mode FROM charger_reading WHERE mode NOT NULL ORDER BY id"
 GOALS = "SELECT DISTINCT goal_deadline, goal_kwh FROM session WHERE goal_deadline NOT NULL"
-ENERGY = """
+ENERGY = f"""
     SELECT slot_start, sum(base_load_kwh) AS house, sum(ev_solar_kwh) AS sun, sum(ev_grid_kwh) AS grid
-    FROM energy GROUP BY slot_start ORDER BY slot_start"""
+    FROM energy WHERE slot_start >= {BEGIN} GROUP BY slot_start ORDER BY slot_start"""  # noqa: S608 - ours
 
 
 def draw_powers(axes: Axes, log: Path) -> None:

@@ -7,13 +7,16 @@ from datetime import datetime
 from pathlib import Path
 
 from optimizer.cli.demo import BEGIN_HOUR, DAY, GOAL, HOURS
-from optimizer.cli.virtual_home import VIRTUAL_TOKEN, virtual_cloud
+from optimizer.cli.demo_past import write_past
+from optimizer.cli.virtual_home import VIRTUAL_TOKEN, virtual_home
 from optimizer.clock import LoopClock
+from optimizer.config import Settings
 from optimizer.config.loading import load_settings
 from optimizer.runtime.calendar import ClockCalendar
 from optimizer.service import Ports, Service
 from optimizer.simulation.transport import VirtualTransport
 from optimizer.simulation.virtual_time import run_virtual
+from optimizer.simulation.world import build_cloud
 from optimizer.store.logfile import FileOptions
 
 ROOT = Path(__file__).parents[1]
@@ -24,14 +27,21 @@ def play_a_day(log: Path, hours: float = HOURS) -> None:
     run_virtual(_lived(log, hours))
 
 
-async def _lived(log: Path, hours: float) -> None:
+def settings_for(log: Path) -> Settings:
+    """Return the shipped configuration with the demo's goal."""
     goal = f'[{{ name = "garage", goal = [{{ by = "{GOAL.by}", energy_kwh = {GOAL.energy_kwh} }}] }}]'
     env = {"SUNMODE_STORE__PATH": str(log), "SUNMODE_CHARGER": goal}
-    settings = load_settings(ROOT / "config.toml", env)
+    return load_settings(ROOT / "config.toml", env)
+
+
+async def _lived(log: Path, hours: float) -> None:
+    settings = settings_for(log)
     clock = LoopClock(datetime.fromisoformat(DAY).replace(hour=BEGIN_HOUR, tzinfo=settings.zone))
+    home = virtual_home(settings, clock.now())
+    write_past(log, home.series, clock.now(), settings.zone)
     ports = Ports(
         clock=clock,
-        network=VirtualTransport(virtual_cloud(settings, clock)),
+        network=VirtualTransport(build_cloud(home, clock)),
         calendar=lambda on_failure: ClockCalendar(clock, on_failure),
         inline=True,
         file=FileOptions(durable=False, ballast_bytes=0),

@@ -10,10 +10,14 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
+from datetime import date
 from pathlib import Path
 
 import pytest
+from a_day import play_a_day, settings_for
 
+from optimizer.cli.demo import DAY
+from optimizer.cli.demo_score import day_score
 from optimizer.cli.demo_view import Moment
 from optimizer.domain import Mode
 
@@ -30,10 +34,10 @@ def demo(log: Path, *options: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """What a short demo told, and its log: from 7 to 9:30, the first clouded sun."""
+    """What a short demo told, and its log: from 7 to 11, the first clouded sun."""
     log = tmp_path_factory.mktemp("demo") / "day.db"
     done = subprocess.run(
-        demo(log, "--hours", "2.5", "--speed", "1500"),
+        demo(log, "--hours", "4", "--speed", "900"),
         cwd=ROOT,
         env=ENV,
         capture_output=True,
@@ -61,7 +65,13 @@ def test_the_demo_shows_the_sun_rise_and_the_charger_follow(played: tuple[str, P
     told, _ = played
     assert re.search(r"^07:\d\d  STOP +sun +0\.\d\d kW   house", told, re.MULTILINE)
     assert "a car is plugged in" in told
-    assert re.search(r"^\d\d:\d\d  (GREEN|ECO) at \d+ W surplus", told, re.MULTILINE)
+    said = r"^\d\d:\d\d  (STOP|GREEN|ECO): \d+\.\d kWh are due in \d\.\d h\. .* Next: "
+    assert re.search(said, told, re.MULTILINE)
+
+
+def test_a_demo_that_ends_early_says_that_it_has_no_score(played: tuple[str, Path]) -> None:
+    told, _ = played
+    assert "No score: 2019-10-01: " in told
 
 
 def test_the_demos_figures_are_those_of_its_log(played: tuple[str, Path]) -> None:
@@ -69,7 +79,7 @@ def test_the_demos_figures_are_those_of_its_log(played: tuple[str, Path]) -> Non
     shown = re.search(r"to (\d\d):(\d\d), as its log has it", told)
     assert shown is not None
     # The service writes on until it has stopped; summer time is two hours ahead of the log.
-    day = f"slot_start < '2019-08-29T{int(shown[1]) - 2:02d}:{shown[2]}'"
+    day = f"slot_start >= '2019-10-01T05' AND slot_start < '2019-10-01T{int(shown[1]) - 2:02d}:{shown[2]}'"
     for name, column in (("sun on the roof", "pv_kwh"), ("into the car", "ev_kwh")):
         logged_kwh = one(log, f"SELECT sum({column}) FROM energy WHERE {day}")  # noqa: S608 - both are ours
         assert figure(told, name) == pytest.approx(logged_kwh, abs=0.051)
@@ -86,7 +96,7 @@ def test_what_the_log_counts_as_calls_is_what_the_cloud_has_counted(played: tupl
 def test_the_commands_that_it_ends_with_work(played: tuple[str, Path]) -> None:
     told, log = played
     steps = [line.strip() for line in told.splitlines() if line.startswith("  SUNMODE_STORE__PATH=")]
-    assert len(steps) == 2
+    assert len(steps) == 3
     for step in steps:
         done = subprocess.run(
             ["bash", "-c", step], cwd=ROOT, env=ENV, capture_output=True, text=True, check=True
@@ -122,7 +132,7 @@ def test_on_a_terminal_it_is_a_picture_and_ctrl_c_ends_it_with_the_account(tmp_p
         assert shown.wait(20) == 0
     os.close(leader)
     text = told.decode()
-    assert "Thursday, 29 August 2019" in text
+    assert "Tuesday, 01 October 2019" in text
     assert "calls counted by the cloud" in text
     assert "Traceback" not in text
 
@@ -137,6 +147,19 @@ def _read_until(terminal: int, word: bytes | None) -> bytes:
                 break
             told += chunk
     return told
+
+
+def test_a_whole_demo_ends_with_its_score_beside_the_other_strategies(tmp_path: Path) -> None:
+    log = tmp_path / "day.db"
+    play_a_day(log)
+    told = list(day_score(settings_for(log), "config.toml", date.fromisoformat(DAY)))
+    costs = {row[0]: float(row[1]) for row in (re.split(r"\s{2,}", line) for line in told[1:-1])}
+    assert next(iter(costs)) == "actual"
+    assert {"active (planner)", "threshold", "timer", "deadline", "eco", "green", "fast"} < set(costs)
+    best = costs["best of four modes"]
+    assert best - 0.02 <= costs["active (planner)"] < min(costs["timer"], costs["green"], costs["fast"])
+    assert costs["actual"] < costs["timer"]
+    assert told[-1].startswith("regret: ")
 
 
 @pytest.mark.parametrize(

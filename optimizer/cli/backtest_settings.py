@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from optimizer.backtest.case import Home
@@ -14,6 +14,9 @@ from optimizer.config.sections import WeeklyGoal
 from optimizer.domain import Tariff
 from optimizer.plant.battery import BatteryLimits
 from optimizer.plant.car import CarLimits
+
+if TYPE_CHECKING:  # pydantic takes its time, and a backtest may do without a configuration
+    from optimizer.config import Settings
 
 _REFERENCE_TARIFF = Tariff(import_eur_per_kwh=0.30, feed_in_eur_per_kwh=0.08)
 
@@ -32,18 +35,23 @@ class FromConfig:
 
 
 def from_config(path: Path, env: Mapping[str, str], *, as_learnt: bool = False) -> FromConfig:
-    """Read the configuration at `path`; raises `ConfigError` as every command does.
+    """Read the configuration at `path`; raises `ConfigError` as every command does."""
+    from optimizer.config.loading import load_settings
+
+    return from_settings(load_settings(path, env), path.name, as_learnt=as_learnt)
+
+
+def from_settings(settings: Settings, file: str, *, as_learnt: bool = False) -> FromConfig:
+    """Return what matters of settings out of a file of that name.
 
     `as_learnt` goes by what the log knows of the chargers where the configuration says nothing: as the
     service does.
     """
-    from optimizer.config.loading import load_settings
     from optimizer.control.budget import Priority
     from optimizer.runtime.learning import honoured
     from optimizer.service import limits_from, rules_from
     from optimizer.store.experience import known_at
 
-    settings = load_settings(path, env)
     known = known_at(settings.store.path) if as_learnt else {}
     rules = honoured(rules_from(settings), known, settings.control.green_commissioned)
     battery, first = settings.battery, settings.charger[0]
@@ -61,9 +69,9 @@ def from_config(path: Path, env: Mapping[str, str], *, as_learnt: bool = False) 
         if battery is None
         else BatteryLimits(battery.capacity_kwh, battery.max_charge_w, battery.max_discharge_w),
     )
-    others = f"{path.name}: of {len(rules.chargers)} chargers only '{spec.name}' is looked at"
+    others = f"{file}: of {len(rules.chargers)} chargers only '{spec.name}' is looked at"
     notes: tuple[str, ...] = (others,) if len(rules.chargers) > 1 else ()
     if settings.tariff.window or settings.tariff.source is not None:
-        notes += (f"{path.name}: of [tariff] the flat prices count; give the days' own with --prices",)
+        notes += (f"{file}: of [tariff] the flat prices count; give the days' own with --prices",)
     tariff, tables = settings.flat_tariff(), settings.strategy.tables
     return FromConfig(home, control, tariff, first.goal, settings.zone, tables, notes)

@@ -17,6 +17,8 @@ from rich.live import Live
 from optimizer import logs
 from optimizer.cli import config_option
 from optimizer.cli.demo_account import CloudCount, Day, account, next_steps
+from optimizer.cli.demo_past import write_past
+from optimizer.cli.demo_score import day_score
 from optimizer.cli.demo_view import GUTTER, DayView, News, frame, line
 from optimizer.cli.virtual_home import VIRTUAL_TOKEN, virtual_home
 from optimizer.clock import ScaledClock
@@ -32,14 +34,14 @@ from optimizer.simulation.server import running_server
 from optimizer.simulation.world import build_cloud
 from optimizer.store.logfile import FileOptions
 
-DAY = "2019-08-29"
-"""Sun with clouds, a car at home until the afternoon and again in the evening: every mode has its hour."""
+DAY = "2019-10-01"
+"""Of the days with the car at home until the afternoon the one whose sun changes most for what it gives."""
 
-GOAL = WeeklyGoal(by="13:00", energy_kwh=9.0)
+GOAL = WeeklyGoal(by="16:00", energy_kwh=12.0)
 """What the owner of the demo wants, where the configuration has no goal."""
 
 BEGIN_HOUR = 7
-HOURS = 13.0
+HOURS = 11.5
 SPEED = 450.0
 _FRAME_S = 0.25
 _LINE_EVERY = timedelta(minutes=30)
@@ -64,8 +66,9 @@ _LINE_EVERY = timedelta(minutes=30)
 def demo_command(
     day: datetime, hours: float, speed: float, keep: Path | None, config_path: Path | None
 ) -> None:
-    """Watch the service charge a car through a real day; ends with the figures of its own log."""
-    settings = load_settings(find_config(config_path, os.environ), os.environ)
+    """Watch the service charge a car through a real day; ends with the figures of its own log and a score."""
+    config = find_config(config_path, os.environ)
+    settings = load_settings(config, os.environ)
     path = _place(keep, settings.store.path.parent / "demo" / f"{day:%Y-%m-%d}.db")
     settings = _for_demo(settings, path)
     start = day.replace(hour=BEGIN_HOUR, tzinfo=settings.zone)
@@ -76,7 +79,7 @@ def demo_command(
         counted, end = asyncio.run(_play(settings, start, timedelta(hours=hours), speed))
     played = Day(path, start, end, goal)
     Console().print(account(settings, played, counted))
-    for told in next_steps(played, settings):
+    for told in (*day_score(settings, config.name, day.date()), "", *next_steps(played, settings)):
         click.echo(told)
 
 
@@ -103,7 +106,10 @@ def _remove_log(path: Path) -> None:
 
 
 def _for_demo(settings: Settings, path: Path) -> Settings:
-    """Return the settings in front of the virtual home, with a log and, if need be, a goal of its own."""
+    """Return the settings in front of the virtual home, with a log and, if need be, a goal of its own.
+
+    Who looks ahead is told forecasts that need no network: the day is long over.
+    """
     solax = settings.solax.model_copy(update={"base_url": "virtual"})
     callback = settings.callback.model_copy(update={"url": ""})
     store = settings.store.model_copy(update={"path": path, "backup": None})
@@ -111,8 +117,9 @@ def _for_demo(settings: Settings, path: Path) -> Settings:
     charger = (first if first.goal else first.model_copy(update={"goal": (GOAL,)}), *others)
     # The home is gone with its service: nobody has to be brought to rest, in what would be milliseconds.
     control = settings.control.model_copy(update={"stop_mode": "keep"})
+    forecast = settings.forecast.model_copy(update={"providers": None})
     changed = {"solax": solax, "callback": callback, "store": store, "charger": charger, "control": control}
-    return settings.model_copy(update=changed)
+    return settings.model_copy(update=changed | {"forecast": forecast})
 
 
 async def _play(
@@ -120,6 +127,7 @@ async def _play(
 ) -> tuple[CloudCount, datetime]:
     """Run the service for `length`, or until the user has seen enough (Ctrl-C); return also when it ended."""
     home = virtual_home(settings, start)  # takes its time, which shall not be the day's
+    write_past(settings.store.path, home.series, start, settings.zone)
     clock, end = ScaledClock(start, speed), start + length
     cloud = build_cloud(home, clock)
     async with running_server(cloud) as base_url:

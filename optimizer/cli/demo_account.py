@@ -88,12 +88,13 @@ def _counts(day: Day) -> Iterator[tuple[str, str]]:
 
 
 def next_steps(day: Day, settings: Settings) -> Iterator[str]:
-    """Yield where the log lies and two commands to copy."""
+    """Yield where the log lies and three commands to copy."""
     log = _short(day.log)
     command = _short(Path(sys.argv[0])) if Path(sys.argv[0]).name == "sunmode" else "sunmode"
     middle = (day.start + (day.end - day.start) * 0.4).astimezone(settings.zone)
-    yield f"The log is {log}. Two ways to look into it:"
-    yield f'  SUNMODE_STORE__PATH={log} {command} why "{middle:%Y-%m-%d %H:%M}"'
+    yield f"The log is {log}. Three ways to look into it:"
+    for what in ("why", "plan"):
+        yield f'  SUNMODE_STORE__PATH={log} {command} {what} "{middle:%Y-%m-%d %H:%M}"'
     yield f"  SUNMODE_STORE__PATH={log} {command} export {log.with_suffix('')}"
 
 

@@ -126,7 +126,8 @@ class DayView:
 def frame(view: DayView) -> RenderableType:
     """Return the picture of the moment."""
     lines = (_title(view), _numbers(view.moment), Text(), *_chart(view), _modes(view), _hours(view), Text())
-    told = (("why", view.why), ("goal", goal_line(view)), ("budget", _budget(view)))
+    why, _, following = view.why.partition(" Next: ")
+    told = (("why", why), ("next", following or "-"), ("goal", goal_line(view)), ("budget", _budget(view)))
     facts = (_fact(name, text) for name, text in told)
     news = (_fact(view.clock(news.at), news.text, "dim") for news in view.news)
     return Group(*lines, *facts, Text(), *news)

@@ -42,8 +42,9 @@ def show(plans: Mapping[str, Plan | None], settings: Settings, now: datetime, *,
 
 def _head(name: str, plan: Plan, settings: Settings, now: datetime, *, is_newest: bool) -> Iterator[str]:
     decision, zone = plan.decision, settings.zone
-    seen = f"{decision.at.astimezone(zone):%Y-%m-%d %H:%M}"
-    yield f"{name}: the plan of {plan.strategy}, by what was seen at {seen} ({_span(now - decision.at)} ago)"
+    ago = f" ({_span(now - decision.at)} ago)" if is_newest else ""
+    seen = f"{decision.at.astimezone(zone):%Y-%m-%d %H:%M}{ago}"
+    yield f"{name}: the plan of {plan.strategy}, by what was seen at {seen}"
     if decision.strategy != plan.strategy:
         yield f"  {decision.strategy} decided then; this is how {plan.strategy} would go on"
     if decision.guard is not None:

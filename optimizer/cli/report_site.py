@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.backtest.lineup import FIXED, MODES, Entry, lineup
-from optimizer.cli.backtest_settings import from_config
+from optimizer.cli.backtest_settings import from_settings
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
 from optimizer.domain import Strategy
@@ -22,7 +22,12 @@ from optimizer.report.replay import Contender, Site
 def site_of(config_path: Path | None) -> Site:
     """Read the configuration; raises `ConfigError` as every command does."""
     path = find_config(config_path, os.environ)
-    settings, found = load_settings(path, os.environ), from_config(path, os.environ, as_learnt=True)
+    return site_from(load_settings(path, os.environ), path.name)
+
+
+def site_from(settings: Settings, file: str) -> Site:
+    """Return what a score needs of settings out of a file of that name."""
+    found = from_settings(settings, file, as_learnt=True)
     notes: list[str] = list(found.notes)
     standard = tuple(_standard(found.tables, notes))
     return Site(
