@@ -42,16 +42,16 @@ def lived(tmp_path: Path, token: str, config: str, hours: float = 1.5, **world: 
 
 
 @pytest.fixture(scope="module")
-def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("planned")
     lived(folder, "202606020800VIRTUAL00000", GOAL + ROOF + PLANNER)
     return folder
 
 
 @pytest.fixture
-def site(_folder: Path) -> Site:
+def site(folder: Path) -> Site:
     """A site whose planner has 12 kWh to have in the car by the evening, after an hour and a half."""
-    return Site(_folder, "")
+    return Site(folder, "")
 
 
 def planned(site: Site, *options: str) -> Any:
@@ -82,6 +82,12 @@ def test_the_plan_is_a_table_with_sums_goal_and_forecasts(site: Site) -> None:
     )
     assert re.search(r"^  house     (no forecast|forecast by own-)", told.out, re.MULTILINE)
     assert "\x1b" not in told.out
+
+
+def test_on_a_terminal_the_table_is_in_colours(folder: Path) -> None:
+    told = call(Site(folder, "", {"FORCE_COLOR": "1", "COLUMNS": "100"}), "plan")
+    assert told.code == 0
+    assert re.search(r"\x1b\[3\dm.*Tue \d\d:\d\d - \d\d:\d\d", told.out)
 
 
 def test_a_line_is_two_hours_of_one_mode_and_price_and_all_sum_up_to_the_quarter_hours(site: Site) -> None:
