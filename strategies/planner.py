@@ -62,13 +62,13 @@ class PlannerParams:
         ),
     )
     sky_levels: Annotated[int, Ge(1), Le(31)] = field(
-        default=5, metadata=_doc("how many kinds of weather are told apart; 1 trusts the forecast")
+        default=3, metadata=_doc("how many kinds of weather are told apart; 1 trusts the forecast")
     )
     sky_persistence_h: Annotated[float, Gt(0.0), Le(48.0)] = field(
         default=3.0, metadata=_doc("how long the weather goes on deviating from the forecast, h")
     )
     energy_levels: Annotated[int, Ge(11), Le(2001)] = field(
-        default=121, metadata=_doc("how finely the energy in the car is told apart")
+        default=81, metadata=_doc("how finely the energy in the car is told apart")
     )
     cloud_share: Share = field(
         default=0.4, metadata=_doc("how much the sun comes and goes within a quarter hour")

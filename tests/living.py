@@ -195,4 +195,6 @@ def _config(chargers: Sequence[ChargerSpec], more: str) -> str:
         f"phases = {c.phases}\npriority = {c.priority}\n"
         for c in chargers
     ]
-    return "\n".join(['[store]\npath = "sunmode.db"', *tables, more])
+    # Most lives are about guards, commands and calls: there the law is one that needs no forecast.
+    law = "" if "[strategy]" in more else '[strategy]\nname = "threshold"\n'
+    return "\n".join(['[store]\npath = "sunmode.db"', *tables, more, law])

@@ -91,7 +91,7 @@ def test_the_usual_strategies_run_and_the_document_has_its_keys(site: Site) -> N
     assert (document["from"], document["to"]) == ("2026-06-01T00:00:00.000Z", "2026-06-04T00:00:00.000Z")
     assert (document["sessions"], document["need_kwh"], document["notes"]) == (2, 22.0, [])
     names = [line["name"] for line in document["strategies"]]
-    assert names == ["stop", "fast", "eco", "green", "threshold", "timer", "deadline"]
+    assert names == ["stop", "fast", "eco", "green", "threshold", "timer", "deadline", "planner"]
     for line in document["strategies"]:
         assert tuple(line) == ("name", "params", *FIGURES)
         assert line["regret_eur"] is line["skill"] is None
