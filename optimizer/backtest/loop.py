@@ -38,6 +38,7 @@ from optimizer.backtest.minute import (
 )
 from optimizer.backtest.tape import Tape
 from optimizer.control.energy import solar_share_w
+from optimizer.plant.charger import STOP
 from optimizer.plant.house import grid_power_w
 from optimizer.sensed import Answer, Memory, Sensed
 
@@ -132,18 +133,21 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
         if minute >= sample_at:
             sample = sampled(house, pv_w[sample_at - 1], load_w[sample_at - 1])
             sample_at += rules.sample_min
-        is_new = minute == look_at
-        is_read = is_new or minute >= view.due_min
-        if is_read:
+        is_new = is_news = minute == look_at
+        if is_new or minute >= view.due_min:
+            before = view
             view, calls = _seen(view, house, sample, calls, minute, is_new, rules, kit)
+            is_news = is_new or _tells_more(before, view)
             look_at += rules.sample_min if is_new else 0
         idle = is_idle(view)
         if idle and is_new:
             # Nothing can be decided: the strategy is asked once a sample, for its memory's sake.
-            seen = _sensed(offset, view, (0.0, 0.0), minute, asked, -1, 0, rules)
-            _mode, _code, _holds_s, memory = kernel(seen, ahead, setting, memory)
+            if view.looked_min == minute or minute >= settled_min:
+                seen = _sensed(offset, view, (0.0, 0.0), minute, asked, -1, 0, rules)
+                _mode, _code, holds_s, memory = kernel(seen, ahead, setting, memory)
+                settled_min = minute + int(min(holds_s, DAY_S) / MINUTE_S)
             asked = minute
-        if not idle and not is_read and minute < min(settled_min, goal_starts[goal + 1]):
+        if not idle and not is_news and minute < min(settled_min, goal_starts[goal + 1]):
             asked = minute
         elif not idle:
             goal = _goal_at(goal_starts, goal, minute)
@@ -219,6 +223,16 @@ def _seen(
     return view, calls
 
 
+def _tells_more(before: View, after: View) -> bool:
+    """Tell whether reading the charger has brought more than the time of the reading."""
+    return (
+        before.connected != after.connected
+        or before.full != after.full
+        or before.ev_w != after.ev_w
+        or before.session_kwh != after.session_kwh
+    )
+
+
 def _follows(
     view: View,
     mode: int,
@@ -240,6 +254,8 @@ def _rests_until(
     pv_w: Sequence[float], load_w: Sequence[float], house: House, minute: int, limit: int, kit: Equipment
 ) -> int:
     """Return the first minute from `minute` on in which a resting charger would stir, at most `limit`."""
+    if house.mode == STOP:
+        return max(minute, limit)
     while minute < limit and is_resting(house, pv_w[minute] - load_w[minute], house.mode, kit):
         minute += 1
     return minute
