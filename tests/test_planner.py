@@ -152,7 +152,7 @@ def test_a_surplus_beyond_the_edge_that_is_told_changes_the_mode() -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_a_plan_made_before_and_one_made_anew_decide_the_same(seed: int) -> None:
     one = instance(seed, 96)
     used, fresh = Planner(PlannerParams()), Planner(PlannerParams())
@@ -160,6 +160,16 @@ def test_a_plan_made_before_and_one_made_anew_decide_the_same(seed: int) -> None
     used.propose(first)
     later = replace(first, now=NOON + timedelta(minutes=50), session_kwh=one.need_kwh / 3.0)
     assert used.propose(later) == fresh.propose(later)
+
+
+def test_a_plan_stands_as_long_as_nothing_it_was_made_from_changes() -> None:
+    planner, first = Planner(PlannerParams()), situation(2100.0, due(6.0, 8.0))
+    planner.propose(first)
+    begins = planner.setting(SPEC).tables.span[0]
+    planner.propose(replace(first, now=NOON + timedelta(hours=2), surplus_w=500.0))
+    assert planner.setting(SPEC).tables.span[0] == begins
+    planner.propose(replace(first, now=NOON + timedelta(hours=2), goal=due(7.0, 8.0)))
+    assert planner.setting(SPEC).tables.span[0] == begins + 8
 
 
 def test_the_chain_of_the_sky_is_one_and_comes_back() -> None:

@@ -158,7 +158,8 @@ def key_of(ahead: Ahead, task: Task, power_w: float) -> Key:
     pv = _NEVER if task.pv_row < 0 else origin + ahead.pv.known_from[task.pv_row]
     load = _NEVER if task.load_row < 0 else origin + ahead.load.known_from[task.load_row]
     when = task.ends + task.ends_share if task.habit < 0 else round(task.came, 3)
-    known = origin + task.known
+    # Where all that is looked at is known, its end says nothing.
+    known = _NEVER if task.known >= len(ahead.price) else origin + task.known
     return pv, load, known, origin + when, task.goal_kwh, task.top_kwh, float(task.habit), power_w
 
 
