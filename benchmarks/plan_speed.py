@@ -119,7 +119,9 @@ def asked_for(day: Day, charger: ChargerSpec, model: Model) -> Asked:
         load_forecast=_forecast(day.load_w),
     )
     seen, ahead = sensed(situation), ahead_of(situation, MOST_SLOTS)
-    return Asked(seen, ahead, task_of(seen, ahead, model.costs.spare_kwh), model)
+    return Asked(
+        seen, ahead, task_of(seen, ahead, model.costs.spare_kwh, model.costs.unmet_eur_per_kwh), model
+    )
 
 
 def planning_s(asked: Asked, values: Callable[..., None]) -> float:

@@ -85,7 +85,7 @@ def kernel(seen: Sensed, ahead: Ahead, model: Model, memory: Memory) -> tuple[in
     """Return mode, reason code, how long they hold, and the memory."""
     if not seen.connected or seen.full:
         return _GREEN, IDLE, math.inf, memory
-    task = task_of(seen, ahead, model.costs.spare_kwh)
+    task = task_of(seen, ahead, model.costs.spare_kwh, model.costs.unmet_eur_per_kwh)
     if task.top_kwh <= 0.0:
         return _GREEN, IDLE, math.inf, memory
     value_modes(seen, ahead, task, model)
@@ -138,7 +138,10 @@ class Planner:
         mode, code, _, memory = kernel(seen, ahead, model, self.first_memory(Mode.STOP))
         if code == IDLE:
             return Proposal(Mode(mode), Reason.telling("planner.idle", _IDLE, {}), memory=memory)
-        eur, task = list(model.tables.eur), task_of(seen, ahead, model.costs.spare_kwh)
+        eur, task = (
+            list(model.tables.eur),
+            task_of(seen, ahead, model.costs.spare_kwh, model.costs.unmet_eur_per_kwh),
+        )
         alternatives = tuple(Alternative(Mode(number), cost - min(eur)) for number, cost in enumerate(eur))
         told: dict[str, float | int | str] = {"mode": Mode(mode).name, "others": others(mode, eur)}
         told |= {**_due(seen, task), "change": change(seen, ahead, task, model)}
@@ -152,7 +155,7 @@ class Planner:
     def steps(self, situation: Situation) -> tuple[Step, ...]:
         """Return how the plan goes on as far as can be expected; nothing without a car that wants energy."""
         seen, model, ahead = sensed(situation), self.setting(situation.charger), self.ahead_of(situation)
-        task = task_of(seen, ahead, model.costs.spare_kwh)
+        task = task_of(seen, ahead, model.costs.spare_kwh, model.costs.unmet_eur_per_kwh)
         if not seen.connected or seen.full or task.top_kwh <= 0.0:
             return ()
         return tuple(itinerary(seen, ahead, task, model))

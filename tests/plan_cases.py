@@ -145,7 +145,9 @@ def planned(one: Instance) -> list[Step]:
         Outlook([0], [0], one.slots, load, load, load),
         NO_HABITS,
     )
-    task = Task(0, 0, one.slots, one.slots, 0.0, -1, NOBODY, one.need_kwh, one.need_kwh + one.spare_kwh)
+    task = Task(
+        0, 0, one.slots, one.slots, 0.0, -1, NOBODY, one.need_kwh, one.need_kwh + one.spare_kwh, UNMET_EUR
+    )
     seen = Sensed(
         True, False, STOP, False, 0.0, 0.0, 0.0, one.need_kwh, one.slots * 900.0, SPEC.max_power_w, 0, 0.0,
         0.0, math.nan, math.nan, math.nan, math.nan, 0.0, -1, 0.0,

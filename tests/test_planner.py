@@ -95,6 +95,8 @@ FULL = situation(5600.0, due(10.0, 8.0), status=ChargerStatus.SUSPENDED_EV)
         ("more than can be met is served as well as can be", situation(5600.0, due(60.0, 6.0)), {Mode.FAST}),
         ("the night is cheap", NIGHT, REST),
         ("importing is paid for", situation(-400.0, due(10.0, 20.0), tariff=PAID), {Mode.FAST}),
+        ("the goal is four days away", situation(-400.0, due(10.0, 96.0), forecast=DARK), REST),
+        ("the goal is four days away, the sun is here", situation(5600.0, due(10.0, 96.0)), SUN),
         ("without a goal only the sun is taken", situation(-400.0), REST),
         ("without a goal the sun is taken", situation(5600.0), SUN),
         ("nobody forecasts, and there is time", situation(5600.0, due(10.0, 10.0), forecast=None), SUN),

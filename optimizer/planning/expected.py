@@ -28,7 +28,8 @@ class Task(NamedTuple):
 
     `pv_row` and `load_row` are the vintages, before slot `known` prices are known.  The plan ends in slot
     `ends`, of which `ends_share` is used.  `habit` is the row of the car that came at `came`, `NOBODY` where
-    a goal of `goal_kwh` since it came is served; more than `top_kwh` is not thought of.
+    a goal of `goal_kwh` since it came is served; more than `top_kwh` is not thought of.  A kWh that is
+    missing in the end costs `missing_eur`.
     """
 
     pv_row: int
@@ -40,13 +41,15 @@ class Task(NamedTuple):
     came: float
     goal_kwh: float
     top_kwh: float
+    missing_eur: float
 
 
-def task_of(seen: Sensed, ahead: Ahead, spare_kwh: float) -> Task:
+def task_of(seen: Sensed, ahead: Ahead, spare_kwh: float, unmet_eur: float) -> Task:
     """Return what is planned for: a goal, a habit, or, without either and after it, up to `spare_kwh` of sun.
 
     What a car may take beyond its goal is not planned for as long as it misses any of that: else the sun that
-    the goal needs would be kept for it.
+    the goal needs would be kept for it.  Of a goal beyond tomorrow only what is cheaper than later is taken
+    now.
     """
     slot, now = seen.slot, seen.slot + seen.into_slot_s / SLOT_S
     known = min(ahead.priced_until[slot], len(ahead.price))
@@ -54,16 +57,27 @@ def task_of(seen: Sensed, ahead: Ahead, spare_kwh: float) -> Task:
     if seen.habit >= 0:
         came, top_kwh = now - seen.stayed_s / SLOT_S, most_taken_kwh(ahead, seen.habit)
         ends = last_slot(ahead, seen.habit, came, slot)
-        return Task(pv_row, load_row, known, ends, 0.0, seen.habit, came, 0.0, top_kwh)
+        return Task(pv_row, load_row, known, ends, 0.0, seen.habit, came, 0.0, top_kwh, unmet_eur)
+    # To the end of tomorrow (UTC): what has no end in sight is planned by the day, not by the slot.
+    horizon = (ahead.origin + slot) // _DAY_SLOTS * _DAY_SLOTS - ahead.origin + MOST_SLOTS
     if seen.left_s <= 0.0 or seen.need_kwh <= 0.0:
-        # To the end of tomorrow: the plan stands for a day, not for a slot.
-        midnight = (ahead.origin + slot) // _DAY_SLOTS * _DAY_SLOTS - ahead.origin
-        return Task(pv_row, load_row, known, midnight + MOST_SLOTS, 0.0, -1, NOBODY, 0.0, spare_kwh)
+        return Task(pv_row, load_row, known, horizon, 0.0, -1, NOBODY, 0.0, spare_kwh, unmet_eur)
     session_kwh = 0.0 if math.isnan(seen.session_kwh) else seen.session_kwh
-    goal_kwh = round(seen.need_kwh + session_kwh, 6)
-    leaves = min(round(now + seen.left_s / SLOT_S, 6), float(slot + MOST_SLOTS))
+    goal_kwh, leaves = round(seen.need_kwh + session_kwh, 6), round(now + seen.left_s / SLOT_S, 6)
+    if leaves > horizon:
+        # Until then there is more sun to come, or a cheap night at least: half of each is hoped for.
+        later_eur = 0.5 * (cheapest_price(ahead.price, known, slot, horizon) + ahead.feed_in[slot])
+        return Task(pv_row, load_row, known, horizon, 0.0, -1, NOBODY, goal_kwh, goal_kwh, later_eur)
     last = math.floor(leaves)
-    return Task(pv_row, load_row, known, last, leaves - last, -1, NOBODY, goal_kwh, goal_kwh)
+    return Task(pv_row, load_row, known, last, leaves - last, -1, NOBODY, goal_kwh, goal_kwh, unmet_eur)
+
+
+def cheapest_price(prices: Sequence[float], known: int, slot: int, end: int) -> float:
+    """Return the lowest price before a slot."""
+    lowest = price_at(prices, known, slot)
+    for later in range(slot + 1, min(end, len(prices))):
+        lowest = min(lowest, price_at(prices, known, later))
+    return lowest
 
 
 def price_at(prices: Sequence[float], known: int, slot: int) -> float:

@@ -36,7 +36,7 @@ PLENTY_W = 50_000.0
 """More than any charger takes."""
 
 _SLOT_H = 0.25
-_KEY = 8
+_KEY = 9
 _NEVER = -1e18
 _UNLIKELY = 1e-4
 """A change of the sky that is less likely is not followed."""
@@ -44,7 +44,7 @@ _UNLIKELY = 1e-4
 Row = Any
 """Numbers to read and to set: an array or a list."""
 
-Key = tuple[float, float, float, float, float, float, float, float]
+Key = tuple[float, float, float, float, float, float, float, float, float]
 
 
 class Costs(NamedTuple):
@@ -160,7 +160,17 @@ def key_of(ahead: Ahead, task: Task, power_w: float) -> Key:
     when = task.ends + task.ends_share if task.habit < 0 else round(task.came, 3)
     # Where all that is looked at is known, its end says nothing.
     known = _NEVER if task.known >= len(ahead.price) else origin + task.known
-    return pv, load, known, origin + when, task.goal_kwh, task.top_kwh, float(task.habit), power_w
+    return (
+        pv,
+        load,
+        known,
+        origin + when,
+        task.goal_kwh,
+        task.top_kwh,
+        task.missing_eur,
+        float(task.habit),
+        power_w,
+    )
 
 
 def fill_energy(ahead: Ahead, task: Task, model: Model) -> None:
@@ -181,7 +191,7 @@ def fill_energy(ahead: Ahead, task: Task, model: Model) -> None:
     wanted_kwh = task.goal_kwh if task.habit < 0 else tables.taken[levels - 1]
     for level in range(levels):
         missing_kwh = wanted_kwh - tables.taken[level]
-        worth_eur = costs.unmet_eur_per_kwh if missing_kwh > 0.0 else costs.spare_eur_per_kwh
+        worth_eur = task.missing_eur if missing_kwh > 0.0 else costs.spare_eur_per_kwh
         tables.leaving[level] = missing_kwh * worth_eur
 
 
