@@ -144,6 +144,7 @@ def ordinary_year(token: str, first_day: int = 0, days: float = 365.0) -> Plan:
                 "goal": [{"days": ["weekdays"], "by": "07:00", "energy_kwh": 8}],
             }
         ],
+        "strategy": {"name": "threshold"},
     }
     sessions = {spec.name: read_sessions(SAMPLES / "sessions.csv")}
     return Plan(0, days, virtual, sessions, values, look_s=600.0)

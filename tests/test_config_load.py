@@ -53,7 +53,7 @@ def refusal(folder: Path, text: str, **env: str) -> list[str]:
 def test_the_shipped_file_is_a_virtual_home_that_runs() -> None:
     settings = load_settings(ROOT / "config.toml", {})
     assert settings.is_virtual
-    assert settings.build_strategy().name == "threshold"
+    assert settings.build_strategy().name == "planner"
     assert settings.virtual.house == ROOT / "data/samples/house_ohrberg_2019.parquet"
 
 
@@ -631,7 +631,7 @@ def test_a_strategy_whose_parameters_no_file_can_hold_is_refused(tmp_path: Path,
 def test_the_table_of_a_strategy_that_does_not_decide_is_kept(tmp_path: Path) -> None:
     settings = load(tmp_path, "[strategy.fixed]\nmode = 'eco'\n")
     assert settings.strategy.tables["fixed"].mode is Mode.ECO
-    assert settings.build_strategy().name == "threshold"
+    assert settings.build_strategy().name == "planner"
 
 
 def test_reading_the_configuration_imports_nothing_heavy() -> None:

@@ -51,7 +51,7 @@ def test_another_strategy_is_tried_with_its_own_table(tmp_path: Path) -> None:
     shadow = settings.build_shadow()
     assert isinstance(shadow, Fixed)
     assert shadow.params.mode is Mode.ECO
-    assert settings.build_strategy().name == "threshold"
+    assert settings.build_strategy().name == "planner"
 
 
 def test_a_variable_sets_a_parameter_of_the_shadow_alone(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_variable_sets_a_parameter_of_the_shadow_alone(tmp_path: Path) -> None
 
 
 def test_a_shadow_that_tries_nothing_is_doubted(tmp_path: Path) -> None:
-    (doubt,) = load(tmp_path, "[strategy.shadow]\nname = 'threshold'\n").warnings()
+    (doubt,) = load(tmp_path, "[strategy.shadow]\nname = 'planner'\n").warnings()
     assert doubt.startswith("strategy.shadow: ")
 
 

@@ -146,7 +146,7 @@ def test_each_mode_has_its_price_and_the_reason_tells_it() -> None:
 
 
 def test_a_surplus_beyond_the_edge_that_is_told_changes_the_mode() -> None:
-    planner, seen = Planner(PlannerParams()), situation(2100.0, due(6.0, 8.0))
+    planner, seen = Planner(PlannerParams(sky_levels=5, energy_levels=121)), situation(2100.0, due(6.0, 8.0))
     said = str(planner.propose(seen).reason)
     below = said.partition("below ")[2].split()
     edge_w, mode = float(below[0]) * 1000.0, below[2].strip(".,")

@@ -58,7 +58,7 @@ def test_the_text_tells_what_happened_first_and_the_bounds_last(home: Path) -> N
     head = next(at for at, line in enumerate(lines) if "cost €" in line)
     names = [line.split("  ")[0] for line in lines[head + 1 : lines.index("", head)]]
     assert names[0] == "actual"
-    assert names[1] == "active (threshold)"
+    assert names[1] == "active (planner)"
     assert names[-2:] == ["best of four modes", "best of all"]
     assert {"stop", "fast", "eco", "green", "deadline", "timer", "threshold"} <= set(names)
     assert row_of(told.out, "actual")[1:4] == ["-5.76", "12.0", "100%"]
