@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import pi, sin
 from time import perf_counter, thread_time
-from typing import Any
 
-import numpy as np
 from backtest_speed import sample_year
 from result import Result
 
 from optimizer.ahead import Ahead
 from optimizer.backtest.runs import run_strategy
 from optimizer.backtest.tape import tape_of
-from optimizer.compiling import compiled
+from optimizer.compiling import compiled, with_arrays
 from optimizer.domain import (
     ChargerSpec,
     ChargerStatus,
@@ -75,7 +73,7 @@ class Asked:
 
     def as_arrays(self) -> Asked:
         """Return the same as compiled code takes it."""
-        return Asked(self.seen, _arrays(self.ahead), self.task, _arrays(self.model))
+        return Asked(self.seen, with_arrays(self.ahead), self.task, with_arrays(self.model))
 
 
 def measure() -> list[Result]:
@@ -119,9 +117,7 @@ def asked_for(day: Day, charger: ChargerSpec, model: Model) -> Asked:
         load_forecast=_forecast(day.load_w),
     )
     seen, ahead = sensed(situation), ahead_of(situation, MOST_SLOTS)
-    return Asked(
-        seen, ahead, task_of(seen, ahead, model.costs.spare_kwh, model.costs.unmet_eur_per_kwh), model
-    )
+    return Asked(seen, ahead, task_of(seen, ahead, model.costs), model)
 
 
 def planning_s(asked: Asked, values: Callable[..., None]) -> float:
@@ -181,10 +177,3 @@ def _sun_w(number: int) -> float:
 def _forecast(power_w: Sequence[float]) -> Forecast:
     slots = (ForecastSlot(_start(number), 0.6 * w, w, 1.3 * w) for number, w in enumerate(power_w))
     return Forecast(BEGIN, "made up", tuple(slots))
-
-
-def _arrays(part: Any) -> Any:
-    """Return named tuples with arrays in place of all rows of numbers."""
-    if hasattr(part, "_fields"):
-        return type(part)(*(_arrays(each) for each in part))
-    return np.array(part) if isinstance(part, list | tuple) else part

@@ -8,12 +8,13 @@ change in any of them compiles anew.
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from types import FunctionType, MappingProxyType
+from types import CodeType, FunctionType, MappingProxyType
 from typing import Any
 
 Function = Callable[..., Any]
@@ -51,6 +52,15 @@ def compiled(
     if wanted not in _WHOLE:
         _WHOLE[wanted] = _made(function, stand_ins, apart, error_model)
     return _WHOLE[wanted]
+
+
+def with_arrays(part: Any) -> Any:
+    """Return named tuples with arrays in place of rows of numbers, as compiled code takes them."""
+    import numpy as np
+
+    if hasattr(part, "_fields"):
+        return type(part)(*(with_arrays(each) for each in part))
+    return np.array(part) if isinstance(part, list | tuple) else part
 
 
 def _made(
@@ -134,10 +144,16 @@ class _Specialist:
 def _parts(function: Function) -> Iterator[tuple[str, FunctionType]]:
     """Yield the functions of ours, or of the function's own distribution, that it names."""
     own = function.__module__.partition(".")[0]
-    for name in function.__code__.co_names:
+    for name in _globals_of(function.__code__):
         part = function.__globals__.get(name)
         if isinstance(part, FunctionType) and part.__module__.partition(".")[0] in (*_OURS, own):
             yield name, part
+
+
+@cache
+def _globals_of(code: CodeType) -> tuple[str, ...]:
+    """Return the names that a function looks up in its module; an attribute may be called like a part."""
+    return tuple(dict.fromkeys(i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"))
 
 
 def _key(function: Function, stand_ins: StandIns) -> str:
@@ -145,7 +161,7 @@ def _key(function: Function, stand_ins: StandIns) -> str:
     function = stand_ins.get(function, function)
     code, known = function.__code__, function.__globals__
     kinds = (int, float, str, tuple)
-    constants = [(name, known[name]) for name in code.co_names if isinstance(known.get(name), kinds)]
+    constants = [(name, known[name]) for name in _globals_of(code) if isinstance(known.get(name), kinds)]
     pieces = [function.__module__, function.__qualname__, code.co_code.hex(), repr(code.co_consts)]
     pieces += [repr(code.co_names), repr(constants)]
     pieces += [_key(part, stand_ins) for _, part in _parts(function)]

@@ -16,7 +16,7 @@ from optimizer.backtest.control import Control, rules_of
 from optimizer.backtest.minute import Equipment
 from optimizer.backtest.tape import tape_of
 from optimizer.clock import Clock, SystemClock
-from optimizer.compiling import compiled, plain
+from optimizer.compiling import compiled, plain, with_arrays
 from optimizer.domain import Mode, Strategy
 from optimizer.plant.battery import BatteryLimits
 from optimizer.plant.charger import ChargerLimits
@@ -111,19 +111,9 @@ def equipment(home: Home) -> Equipment:
 def _policy(strategy: Strategy, case: Case, *, fast: bool) -> tuple[Kernel, Any, tuple[float, ...]]:
     if isinstance(strategy, Compilable):
         setting = strategy.setting(case.home.charger)
-        setting = _with_arrays(setting) if fast else setting
+        setting = with_arrays(setting) if fast else setting
         return strategy.kernel, setting, strategy.first_memory(Mode.STOP)
     return Asked(strategy, case), None, ()
-
-
-def _with_arrays(setting: Any) -> Any:
-    """Return a setting whose lists of numbers are arrays of its own."""
-    if isinstance(setting, list):
-        return np.array(setting, dtype=np.float64)
-    if isinstance(setting, tuple):
-        parts = [_with_arrays(part) for part in setting]
-        return type(setting)(*parts) if hasattr(setting, "_fields") else tuple(parts)
-    return setting
 
 
 _READY: set[Kernel] = set()
