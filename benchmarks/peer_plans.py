@@ -27,8 +27,9 @@ from result import Result
 from optimizer.compiling import compiled
 from optimizer.domain import ChargerSpec
 from optimizer.planning.choice import value_modes
+from optimizer.planning.expected import Costs
 from optimizer.planning.itinerary import itinerary
-from optimizer.planning.lookahead import Costs, Model, Weather, tables_of
+from optimizer.planning.lookahead import Model, Weather, tables_of
 from optimizer.planning.outcome import Drive
 from optimizer.planning.sky import sky_of
 

@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+SLOT_S = 900.0
+"""A slot of tariff, forecast and plan lasts a quarter hour."""
+SLOT_H = 0.25
+DAY_SLOTS = 96
+
 TAKEN_STEP_KWH = 0.25
 """Distance of the values in `Habits.takes`."""
 

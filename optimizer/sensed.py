@@ -11,13 +11,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from optimizer.ahead import NO_HABITS, NOTHING_SAID, Ahead, Habits, Outlook
+from optimizer.ahead import DAY_SLOTS, NO_HABITS, NOTHING_SAID, SLOT_S, Ahead, Habits, Outlook
 from optimizer.domain import ChargerSpec, Forecast, Habit, Mode, Situation
 
-SLOT_S = 900.0
-"""A slot of the tariff lasts a quarter hour."""
-
-PAST_SLOTS = 96
+PAST_SLOTS = DAY_SLOTS
 """What lies ahead begins a day ago: yesterday's prices stand in for those that are not known yet."""
 
 Memory = tuple[float, ...]

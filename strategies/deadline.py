@@ -16,11 +16,12 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Le
 
-from optimizer.ahead import Ahead
+from optimizer.ahead import SLOT_S, Ahead
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.goals import goal_at_risk, safe_for_s, slack_s
+from optimizer.params import doc
 from optimizer.planning.expected import price_at
-from optimizer.sensed import SLOT_S, Sensed, ahead_of, sensed, slots_to_goal
+from optimizer.sensed import Sensed, ahead_of, sensed, slots_to_goal
 
 MarginS = Annotated[float, Ge(0.0), Le(86_400.0)]
 
@@ -35,22 +36,18 @@ Memory = tuple[float]
 """Whether FAST was wanted last (0 or 1): it is let go later than it was taken up."""
 
 
-def _doc(text: str) -> dict[str, str]:
-    return {"doc": text}
-
-
 @dataclass(frozen=True, slots=True)
 class DeadlineParams:
     """Parameters of `deadline`."""
 
     cheapest: bool = field(
-        default=False, metadata=_doc("use the cheapest slots before the deadline, not only the latest start")
+        default=False, metadata=doc("use the cheapest slots before the deadline, not only the latest start")
     )
     margin_s: MarginS = field(
-        default=1800.0, metadata=_doc("FAST starts this long before the last moment that would do")
+        default=1800.0, metadata=doc("FAST starts this long before the last moment that would do")
     )
     release_s: MarginS = field(
-        default=900.0, metadata=_doc("a goal once served is let go when this much more time is in hand")
+        default=900.0, metadata=doc("a goal once served is let go when this much more time is in hand")
     )
 
 

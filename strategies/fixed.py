@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from optimizer.ahead import Ahead
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
+from optimizer.params import doc
 from optimizer.sensed import Sensed
 
 
@@ -16,7 +17,7 @@ from optimizer.sensed import Sensed
 class FixedParams:
     """Parameters of `fixed`."""
 
-    mode: Mode = field(default=Mode.GREEN, metadata={"doc": "the mode that always holds"})
+    mode: Mode = field(default=Mode.GREEN, metadata=doc("the mode that always holds"))
 
 
 class Setting(NamedTuple):

@@ -13,12 +13,13 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
-from optimizer.ahead import Ahead
+from optimizer.ahead import NOTHING, Ahead
 from optimizer.domain import Alternative, ChargerSpec, Mode, Proposal, Reason, Situation
+from optimizer.params import doc
 from optimizer.planning.choice import cheapest, value_modes
-from optimizer.planning.expected import MOST_SLOTS, Task, task_of
+from optimizer.planning.expected import MOST_SLOTS, Costs, Task, taken_kwh, task_of
 from optimizer.planning.itinerary import Step, edges, hours_until, itinerary
-from optimizer.planning.lookahead import Costs, Model, Weather, tables_of
+from optimizer.planning.lookahead import Model, Weather, tables_of
 from optimizer.planning.outcome import Drive
 from optimizer.planning.sky import sky_of
 from optimizer.plant.charger import PILOT_MIN_A
@@ -30,10 +31,8 @@ IDLE, GOAL, HABIT, SPARE = 0, 1, 2, 3
 """Reason codes of the kernel."""
 
 _GREEN = int(Mode.GREEN)
-
-
-def _doc(text: str) -> dict[str, str]:
-    return {"doc": text}
+_LOAD_SPREAD_W, _BASE_LOAD_W = 150.0, 400.0
+"""What a house's load strays by within a quarter hour, and what stands in for one that nobody forecasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +40,40 @@ class PlannerParams:
     """Parameters of `planner`."""
 
     switch_cost_eur: Annotated[float, Ge(0.0), Le(1.0)] = field(
-        default=0.01, metadata=_doc("what a change of modes must be worth at least, EUR")
+        default=0.01, metadata=doc("what a change of modes must be worth at least, EUR")
     )
     unmet_eur_per_kwh: Annotated[float, Ge(0.0), Le(10.0)] = field(
-        default=0.60, metadata=_doc("what a kWh costs that a goal misses, EUR")
+        default=0.60, metadata=doc("what a kWh costs that a goal misses, EUR")
     )
     spare_eur_per_kwh: Annotated[float, Ge(0.0), Le(10.0)] = field(
-        default=0.15, metadata=_doc("what a kWh beyond the goal is worth, EUR: less than importing one costs")
+        default=0.15, metadata=doc("what a kWh beyond the goal is worth, EUR: less than importing one costs")
     )
     spare_kwh: Annotated[float, Ge(0.0), Le(200.0)] = field(
-        default=20.0, metadata=_doc("how much more than the goal the car may take, kWh")
+        default=20.0, metadata=doc("how much more than the goal the car may take, kWh")
     )
     delay_eur_per_kwh_h: Annotated[float, Ge(0.0), Le(0.1)] = field(
-        default=0.0005, metadata=_doc("what it is worth to have a kWh in the car an hour earlier, EUR")
+        default=0.0005, metadata=doc("what it is worth to have a kWh in the car an hour earlier, EUR")
     )
     by_habit: bool = field(
         default=False,
-        metadata=_doc(
+        metadata=doc(
             "where no goal is set, let what earlier visits tell stand in, and draw from the grid for it"
         ),
     )
     sky_levels: Annotated[int, Ge(1), Le(31)] = field(
-        default=3, metadata=_doc("how many kinds of weather are told apart; 1 trusts the forecast")
+        default=3, metadata=doc("how many kinds of weather are told apart; 1 trusts the forecast")
     )
     sky_persistence_h: Annotated[float, Gt(0.0), Le(48.0)] = field(
-        default=3.0, metadata=_doc("how long the weather goes on deviating from the forecast, h")
+        default=3.0, metadata=doc("how long the weather goes on deviating from the forecast, h")
     )
     energy_levels: Annotated[int, Ge(11), Le(2001)] = field(
-        default=81, metadata=_doc("how finely the energy in the car is told apart")
+        default=81, metadata=doc("how finely the energy in the car is told apart")
     )
     cloud_share: Share = field(
-        default=0.4, metadata=_doc("how much the sun comes and goes within a quarter hour")
+        default=0.4, metadata=doc("how much the sun comes and goes within a quarter hour")
     )
     green_share: Share = field(
-        default=0.8, metadata=_doc("what GREEN gets of a surplus that comes and goes about its gear")
+        default=0.8, metadata=doc("what GREEN gets of a surplus that comes and goes about its gear")
     )
 
 
@@ -83,9 +82,7 @@ Memory = tuple[float]
 
 def kernel(seen: Sensed, ahead: Ahead, model: Model, memory: Memory) -> tuple[int, int, float, Memory]:
     """Return mode, reason code, how long they hold, and the memory."""
-    if not seen.connected or seen.full:
-        return _GREEN, IDLE, math.inf, memory
-    task = task_of(seen, ahead, model.costs.spare_kwh, model.costs.unmet_eur_per_kwh)
+    task = task_of(seen, ahead, model.costs)
     if task.top_kwh <= 0.0:
         return _GREEN, IDLE, math.inf, memory
     value_modes(seen, ahead, task, model)
@@ -115,17 +112,7 @@ class Planner:
     def setting(self, charger: ChargerSpec) -> Model:
         """Return the parameters and the room for a plan of this charger."""
         if charger not in self._settings:
-            p = self.params
-            costs = Costs(
-                p.unmet_eur_per_kwh,
-                p.spare_eur_per_kwh,
-                p.spare_kwh,
-                p.switch_cost_eur,
-                p.delay_eur_per_kwh_h,
-            )
-            weather = Weather(sky_of(p.sky_levels, p.sky_persistence_h), p.cloud_share, 150.0, 400.0)
-            drive = drive_of(charger, p.green_share)
-            self._settings[charger] = Model(costs, drive, weather, tables_of(p.sky_levels, p.energy_levels))
+            self._settings[charger] = model_of(self.params, charger)
         return self._settings[charger]
 
     def first_memory(self, mode: Mode) -> Memory:  # noqa: ARG002 - nothing is remembered
@@ -134,31 +121,37 @@ class Planner:
 
     def propose(self, situation: Situation) -> Proposal:
         """Return the mode that is cheapest in the long run, what the others would cost more, and why."""
-        seen, model, ahead = sensed(situation), self.setting(situation.charger), self.ahead_of(situation)
+        seen, ahead, model = self._asked(situation)
         mode, code, _, memory = kernel(seen, ahead, model, self.first_memory(Mode.STOP))
         if code == IDLE:
             return Proposal(Mode(mode), Reason.telling("planner.idle", _IDLE, {}), memory=memory)
-        eur, task = (
-            list(model.tables.eur),
-            task_of(seen, ahead, model.costs.spare_kwh, model.costs.unmet_eur_per_kwh),
-        )
+        eur, task = list(model.tables.eur), task_of(seen, ahead, model.costs)
         alternatives = tuple(Alternative(Mode(number), cost - min(eur)) for number, cost in enumerate(eur))
         told: dict[str, float | int | str] = {"mode": Mode(mode).name, "others": others(mode, eur)}
         told |= {**_due(seen, task), "change": change(seen, ahead, task, model)}
         name, sentence = _SENTENCES[code]
         return Proposal(Mode(mode), Reason.telling(f"planner.{name}", sentence, told), alternatives, memory)
 
-    def ahead_of(self, situation: Situation) -> Ahead:
-        """Return all that the kernel looks up."""
-        return ahead_of(situation, MOST_SLOTS)
-
     def steps(self, situation: Situation) -> tuple[Step, ...]:
         """Return how the plan goes on as far as can be expected; nothing without a car that wants energy."""
-        seen, model, ahead = sensed(situation), self.setting(situation.charger), self.ahead_of(situation)
-        task = task_of(seen, ahead, model.costs.spare_kwh, model.costs.unmet_eur_per_kwh)
-        if not seen.connected or seen.full or task.top_kwh <= 0.0:
-            return ()
-        return tuple(itinerary(seen, ahead, task, model))
+        seen, ahead, model = self._asked(situation)
+        task = task_of(seen, ahead, model.costs)
+        return tuple(itinerary(seen, ahead, task, model)) if task.top_kwh > 0.0 else ()
+
+    def _asked(self, situation: Situation) -> tuple[Sensed, Ahead, Model]:
+        ahead = ahead_of(situation, MOST_SLOTS) if situation.connected else NOTHING
+        return sensed(situation), ahead, self.setting(situation.charger)
+
+
+def model_of(params: PlannerParams, charger: ChargerSpec) -> Model:
+    """Return the parameters as the programme takes them, and the room for its plan."""
+    p = params
+    costs = Costs(
+        p.unmet_eur_per_kwh, p.spare_eur_per_kwh, p.spare_kwh, p.switch_cost_eur, p.delay_eur_per_kwh_h
+    )
+    sky = sky_of(p.sky_levels, p.sky_persistence_h)
+    weather = Weather(sky, p.cloud_share, _LOAD_SPREAD_W, _BASE_LOAD_W)
+    return Model(costs, drive_of(charger, p.green_share), weather, tables_of(p.sky_levels, p.energy_levels))
 
 
 def drive_of(charger: ChargerSpec, green_share: float) -> Drive:
@@ -199,9 +192,8 @@ def change(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> str:
 
 def _due(seen: Sensed, task: Task) -> dict[str, float]:
     """Return what is due and when; what a habit lets expect is up to the most that it thinks of."""
-    session_kwh = 0.0 if math.isnan(seen.session_kwh) else seen.session_kwh
     wanted_kwh = task.goal_kwh if task.habit < 0 else task.top_kwh
-    return {"need_kwh": max(0.0, wanted_kwh - session_kwh), "left_h": seen.left_s / 3600.0}
+    return {"need_kwh": max(0.0, wanted_kwh - taken_kwh(seen)), "left_h": seen.left_s / 3600.0}
 
 
 _IDLE = "GREEN waits: no car wants energy"

@@ -25,6 +25,7 @@ from annotated_types import Ge, Gt, Le
 from optimizer.ahead import NOTHING, Ahead
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.goals import goal_at_risk, safe_for_s, slack_s
+from optimizer.params import doc
 from optimizer.sensed import Sensed, sensed
 
 Factor = Annotated[float, Ge(0.0), Le(3.0)]
@@ -72,10 +73,6 @@ _LONGEST_STEP_S = 300.0
 _STOP, _FAST, _ECO, _GREEN = 0, 1, 2, 3
 
 
-def _doc(text: str) -> dict[str, str]:
-    return {"doc": text}
-
-
 @dataclass(frozen=True, slots=True)
 class ThresholdParams:
     """Parameters of `threshold`; a start must not lie below its stop.
@@ -86,33 +83,33 @@ class ThresholdParams:
     """
 
     green_start_factor: Factor = field(
-        default=0.5, metadata=_doc("GREEN from this share of its floor on (floor = gear x phases x 230 V)")
+        default=0.5, metadata=doc("GREEN from this share of its floor on (floor = gear x phases x 230 V)")
     )
-    green_stop_factor: Factor = field(default=0.2, metadata=_doc("GREEN ends below this share of its floor"))
+    green_stop_factor: Factor = field(default=0.2, metadata=doc("GREEN ends below this share of its floor"))
     eco_by_surplus: bool = field(
-        default=True, metadata=_doc("let the grid fill up a surplus that is nearly enough, with ECO")
+        default=True, metadata=doc("let the grid fill up a surplus that is nearly enough, with ECO")
     )
     eco_start_factor: Factor = field(
-        default=0.8, metadata=_doc("ECO from this share of its floor on (floor = gear x phases x 230 V)")
+        default=0.8, metadata=doc("ECO from this share of its floor on (floor = gear x phases x 230 V)")
     )
-    eco_stop_factor: Factor = field(default=0.5, metadata=_doc("ECO ends below this share of its floor"))
+    eco_stop_factor: Factor = field(default=0.5, metadata=doc("ECO ends below this share of its floor"))
     fast_by_surplus: bool = field(
-        default=False, metadata=_doc("use FAST for a large surplus too, not only for goals")
+        default=False, metadata=doc("use FAST for a large surplus too, not only for goals")
     )
-    fast_start_factor: Factor = field(default=1.0, metadata=_doc("FAST from this share of full power on"))
-    fast_stop_factor: Factor = field(default=0.8, metadata=_doc("FAST ends below this share of full power"))
-    start_delay_s: DelayS = field(default=120.0, metadata=_doc("a band goes on after this long in surplus"))
-    stop_delay_s: DelayS = field(default=450.0, metadata=_doc("a band goes off after this long without"))
+    fast_start_factor: Factor = field(default=1.0, metadata=doc("FAST from this share of full power on"))
+    fast_stop_factor: Factor = field(default=0.8, metadata=doc("FAST ends below this share of full power"))
+    start_delay_s: DelayS = field(default=120.0, metadata=doc("a band goes on after this long in surplus"))
+    stop_delay_s: DelayS = field(default=450.0, metadata=doc("a band goes off after this long without"))
     full_rate_w: PowerW = field(
-        default=300.0, metadata=_doc("this far beyond the edge a delay counts in full, nearer in proportion")
+        default=300.0, metadata=doc("this far beyond the edge a delay counts in full, nearer in proportion")
     )
     margin_s: MarginS = field(
-        default=1800.0, metadata=_doc("FAST starts this long before the last moment that would do")
+        default=1800.0, metadata=doc("FAST starts this long before the last moment that would do")
     )
     release_s: MarginS = field(
-        default=900.0, metadata=_doc("a goal once served is let go when this much more time is in hand")
+        default=900.0, metadata=doc("a goal once served is let go when this much more time is in hand")
     )
-    idle_mode: Mode = field(default=Mode.STOP, metadata=_doc("without surplus: stop or green"))
+    idle_mode: Mode = field(default=Mode.STOP, metadata=doc("without surplus: stop or green"))
 
     def __post_init__(self) -> None:
         for name in ("green", "eco", "fast"):

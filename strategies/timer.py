@@ -16,6 +16,7 @@ from annotated_types import Ge, Le
 from optimizer.ahead import NOTHING, Ahead
 from optimizer.domain import ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.goals import goal_at_risk, safe_for_s
+from optimizer.params import doc
 from optimizer.sensed import Sensed, sensed
 
 DelayS = Annotated[float, Ge(0.0), Le(3600.0)]
@@ -30,20 +31,14 @@ Memory = tuple[float, float]
 """Whether charging is on (0 or 1), and for how many seconds the surplus has said otherwise."""
 
 
-def _doc(text: str) -> dict[str, str]:
-    return {"doc": text}
-
-
 @dataclass(frozen=True, slots=True)
 class TimerParams:
     """Parameters of `timer`."""
 
-    start_delay_s: DelayS = field(
-        default=60.0, metadata=_doc("surplus above ECO's floor for so long: charge")
-    )
-    stop_delay_s: DelayS = field(default=180.0, metadata=_doc("surplus below ECO's floor for so long: stop"))
+    start_delay_s: DelayS = field(default=60.0, metadata=doc("surplus above ECO's floor for so long: charge"))
+    stop_delay_s: DelayS = field(default=180.0, metadata=doc("surplus below ECO's floor for so long: stop"))
     margin_s: MarginS = field(
-        default=1800.0, metadata=_doc("FAST starts this long before the last moment that would do")
+        default=1800.0, metadata=doc("FAST starts this long before the last moment that would do")
     )
 
 

@@ -13,9 +13,9 @@ from scipy.sparse import coo_array
 
 from optimizer.ahead import NO_HABITS, Ahead, Outlook
 from optimizer.domain import ChargerSpec
-from optimizer.planning.expected import NOBODY, Task
+from optimizer.planning.expected import NOBODY, Costs, Task
 from optimizer.planning.itinerary import Step, itinerary
-from optimizer.planning.lookahead import MODES, Costs, Model, Weather, tables_of
+from optimizer.planning.lookahead import MODES, Model, Weather, tables_of
 from optimizer.planning.outcome import Drive, outcome
 from optimizer.planning.sky import sky_of
 from optimizer.sensed import Sensed
@@ -83,8 +83,8 @@ def offers(one: Instance) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         [outcome(mode, float(w), 0.0, float(eur), one.feed_in, one.drive) for mode in range(MODES)]
         for w, eur in zip(one.surplus_w, one.price, strict=True)
     ]
-    both = np.array(pairs) * 0.25
-    return both[..., 0], both[..., 1]
+    kw, eur_per_kwh = np.moveaxis(np.array(pairs), -1, 0)
+    return kw * 0.25, kw * 0.25 * eur_per_kwh
 
 
 def best_eur(one: Instance) -> float:

@@ -22,6 +22,7 @@ from optimizer.domain import (
     Situation,
     Tariff,
 )
+from optimizer.planning.lookahead import FIRST
 from optimizer.planning.sky import sky_of
 from strategies.planner import Planner, PlannerParams
 
@@ -167,11 +168,11 @@ def test_a_plan_made_before_and_one_made_anew_decide_the_same(seed: int) -> None
 def test_a_plan_stands_as_long_as_nothing_it_was_made_from_changes() -> None:
     planner, first = Planner(PlannerParams()), situation(2100.0, due(6.0, 8.0))
     planner.propose(first)
-    begins = planner.setting(SPEC).tables.span[0]
+    begins = planner.setting(SPEC).tables.span[FIRST]
     planner.propose(replace(first, now=NOON + timedelta(hours=2), surplus_w=500.0))
-    assert planner.setting(SPEC).tables.span[0] == begins
+    assert planner.setting(SPEC).tables.span[FIRST] == begins
     planner.propose(replace(first, now=NOON + timedelta(hours=2), goal=due(7.0, 8.0)))
-    assert planner.setting(SPEC).tables.span[0] == begins + 8
+    assert planner.setting(SPEC).tables.span[FIRST] == begins + 8
 
 
 def test_the_chain_of_the_sky_is_one_and_comes_back() -> None:

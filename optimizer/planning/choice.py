@@ -5,15 +5,25 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from optimizer.ahead import Ahead
-from optimizer.planning.expected import Task, leaves_within, price_at
-from optimizer.planning.lookahead import MODES, Model, Row, Tables, plan, spread_w, surplus_at
+from optimizer.ahead import SLOT_H, SLOT_S, Ahead
+from optimizer.planning.expected import Task, leaves_within, price_at, taken_kwh
+from optimizer.planning.lookahead import (
+    FIRST,
+    LEVELS,
+    MODES,
+    STEP_KWH,
+    TOP_KWH,
+    Model,
+    Row,
+    Tables,
+    plan,
+    spread_w,
+    surplus_at,
+)
 from optimizer.planning.outcome import outcome
 from optimizer.planning.sky import Sky, place_of, power_w, score_of
 from optimizer.plant.charger import ECO, FAST, GREEN, STOP
-from optimizer.sensed import SLOT_S, Sensed
-
-_SLOT_H = 0.25
+from optimizer.sensed import Sensed
 
 
 class Now(NamedTuple):
@@ -44,11 +54,11 @@ def value_modes(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> None:
 def fill_modes_eur(slot: int, now: Now, ahead: Ahead, task: Task, model: Model) -> None:
     """Set what each mode costs for the rest of a slot that the plan covers, and after it."""
     tables, price, feed_in = model.tables, price_at(ahead.price, task.known, slot), ahead.feed_in[slot]
-    later = tables.values[int(ahead.origin + slot - tables.span[0]) + 1]
+    later = tables.values[int(ahead.origin + slot - tables.span[FIRST]) + 1]
     fill_chances(now.sky, model.weather.sky, tables.chances)
     for mode in range(MODES):
-        kw, eur_per_h = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
-        tables.eur[mode] = mode_eur(kw, eur_per_h / kw if kw > 0.0 else 0.0, later[mode], now, model)
+        kw, eur_per_kwh = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
+        tables.eur[mode] = mode_eur(kw, eur_per_kwh, later[mode], now, model)
 
 
 def now_of(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Now:
@@ -60,13 +70,9 @@ def now_of(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Now:
         mean_w = seen.surplus_w
         wide_w = spread_w(pv_w, max(pv_w, power_w(ahead.pv, place, 2.0)), model.weather)
     left = max(0.0, min(1.0 - into, task.ends + task.ends_share - seen.slot - into))
-    leaves = 0.0
-    if task.habit >= 0:
-        since = max(0.0, seen.slot + into - task.came)
-        leaves = leaves_within(ahead, task.habit, since, since + left)
-    session_kwh = 0.0 if math.isnan(seen.session_kwh) else seen.session_kwh
+    leaves = leaves_within(ahead, task, seen.slot + into, seen.slot + into + left)
     sky = level_of(score_of(ahead.pv, place, seen.pv_w), model.weather.sky)
-    return Now(mean_w, wide_w, left, leaves, sky, session_kwh)
+    return Now(mean_w, wide_w, left, leaves, sky, taken_kwh(seen))
 
 
 def level_of(score: float, sky: Sky) -> float:
@@ -91,8 +97,8 @@ def mode_eur(kw: float, eur_per_kwh: float, later: Row, now: Now, model: Model) 
     """Return what a mode of this power costs for the rest of the slot, and what comes `later`."""
     tables = model.tables
     before = place_of_kwh(now.session_kwh, tables)
-    after = place_of_kwh(now.session_kwh + kw * _SLOT_H * now.left, tables)
-    levels, stays = int(tables.span[3]), 1.0 - now.leaves
+    after = place_of_kwh(now.session_kwh + kw * SLOT_H * now.left, tables)
+    levels, stays = int(tables.span[LEVELS]), 1.0 - now.leaves
     eur = eur_per_kwh * (between(tables.taken, after, levels) - between(tables.taken, before, levels))
     if now.leaves > 0.0:
         eur += now.leaves * between(tables.leaving, after, levels)
@@ -104,7 +110,7 @@ def mode_eur(kw: float, eur_per_kwh: float, later: Row, now: Now, model: Model) 
 
 def place_of_kwh(kwh: float, tables: Tables) -> float:
     """Return the place of an energy among the levels."""
-    return float(tables.span[3] - 1.0 - (tables.span[4] - kwh) / tables.span[2])
+    return float(tables.span[LEVELS] - 1.0 - (tables.span[TOP_KWH] - kwh) / tables.span[STEP_KWH])
 
 
 def between(values: Row, place: float, levels: int) -> float:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from optimizer.ahead import Ahead
+from optimizer.ahead import SLOT_H, SLOT_S, Ahead
 from optimizer.domain import Situation
 from optimizer.planning.choice import Now, cheapest, fill_modes_eur, now_of, value_modes
 from optimizer.planning.expected import Task, leaves_within, price_at
-from optimizer.planning.lookahead import Model, surplus_at
+from optimizer.planning.lookahead import FIRST, SLOTS, Model, surplus_at
 from optimizer.planning.outcome import outcome
 from optimizer.planning.sky import SCORE_OF_P90, Sky
-from optimizer.sensed import SLOT_S, Sensed
+from optimizer.sensed import Sensed
 
 _HALVINGS = 7
 _BEYOND = 1.2
 """Of full power: more surplus than this changes nothing."""
-_SLOT_H = 0.25
 
 
 class Step(NamedTuple):
@@ -60,7 +59,7 @@ def itinerary(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Iterator[
     value_modes(seen, ahead, task, model)
     now, tables = now_of(seen, ahead, task, model), model.tables
     mode, sky = seen.mode, now.sky
-    last = int(tables.span[0] + tables.span[1]) - ahead.origin
+    last = int(tables.span[FIRST] + tables.span[SLOTS]) - ahead.origin
     for slot in range(seen.slot, min(last, len(ahead.price))):
         fill_modes_eur(slot, now, ahead, task, model)
         mode = cheapest(mode, tables.eur, model.costs.switch_eur)
@@ -78,8 +77,10 @@ def edges(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Edges:
         value_modes(seen._replace(surplus_w=surplus_w, pv_w=pv_w), ahead, task, model)
         return cheapest(seen.mode, model.tables.eur, model.costs.switch_eur)
 
+    here = mode_at(seen.surplus_w)
+
     def edge(far_w: float) -> tuple[float | None, int]:
-        here, there = mode_at(seen.surplus_w), mode_at(far_w)
+        there = mode_at(far_w)
         if here == there:
             return None, here
         near_w = seen.surplus_w
@@ -96,14 +97,12 @@ def edges(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Edges:
 
 def _step(slot: int, mode: int, now: Now, ahead: Ahead, task: Task, model: Model) -> Step:
     price, feed_in = price_at(ahead.price, task.known, slot), ahead.feed_in[slot]
-    kw, eur_per_h = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
+    kw, eur_per_kwh = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
     low_w, mean_w, high_w = (
         surplus_at(ahead, task, slot, score, model.weather)[0] for score in (-SCORE_OF_P90, 0.0, SCORE_OF_P90)
     )
-    hours = _SLOT_H * now.left
-    kwh = min(kw * hours, max(0.0, task.top_kwh - now.session_kwh))
-    eur = eur_per_h / kw * kwh if kw > 0.0 else 0.0
-    return Step(ahead.origin + slot, mode, low_w, mean_w, high_w, price, kwh, eur)
+    kwh = min(kw * SLOT_H * now.left, max(0.0, task.top_kwh - now.session_kwh))
+    return Step(ahead.origin + slot, mode, low_w, mean_w, high_w, price, kwh, eur_per_kwh * kwh)
 
 
 def _next(slot: int, sky: float, session_kwh: float, ahead: Ahead, task: Task, model: Model) -> Now:
@@ -112,11 +111,7 @@ def _next(slot: int, sky: float, session_kwh: float, ahead: Ahead, task: Task, m
     score = reach * (2.0 * sky / (len(scores) - 1) - 1.0) if len(scores) > 1 else 0.0
     mean_w, wide_w = surplus_at(ahead, task, slot, score, model.weather)
     left = min(1.0, max(0.0, task.ends + task.ends_share - slot))
-    leaves = 0.0
-    if task.habit >= 0:
-        since = max(0.0, slot - task.came)
-        leaves = leaves_within(ahead, task.habit, since, since + left)
-    return Now(mean_w, wide_w, left, leaves, sky, session_kwh)
+    return Now(mean_w, wide_w, left, leaves_within(ahead, task, slot, slot + left), sky, session_kwh)
 
 
 def _towards_median(place: float, sky: Sky) -> float:
@@ -131,4 +126,4 @@ def _towards_median(place: float, sky: Sky) -> float:
 
 def hours_until(step: Step, seen: Sensed, ahead: Ahead) -> float:
     """Return how long it is until a step begins, h."""
-    return (step.slot - ahead.origin - seen.slot) * _SLOT_H - seen.into_slot_s / (SLOT_S / _SLOT_H)
+    return (step.slot - ahead.origin - seen.slot) * SLOT_H - seen.into_slot_s / (SLOT_S / SLOT_H)

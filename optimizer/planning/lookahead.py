@@ -19,9 +19,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from optimizer.ahead import Ahead
+from optimizer.ahead import SLOT_H, Ahead
 from optimizer.planning.expected import (
     MOST_SLOTS,
+    Costs,
     Task,
     expected_kwh,
     leaves_within,
@@ -32,10 +33,11 @@ from optimizer.planning.sky import Sky, place_of, power_w
 from optimizer.sensed import Sensed
 
 MODES = 4
+FIRST, SLOTS, STEP_KWH, LEVELS, TOP_KWH = 0, 1, 2, 3, 4
+"""Places in `Tables.span`."""
 PLENTY_W = 50_000.0
 """More than any charger takes."""
 
-_SLOT_H = 0.25
 _KEY = 9
 _NEVER = -1e18
 _UNLIKELY = 1e-4
@@ -45,20 +47,6 @@ Row = Any
 """Numbers to read and to set: an array or a list."""
 
 Key = tuple[float, float, float, float, float, float, float, float, float]
-
-
-class Costs(NamedTuple):
-    """Prices that no tariff tells: of energy that is missed, of energy beyond the goal, of a change of modes.
-
-    Of that up to `spare_kwh` are thought of.  `delay_eur_per_kwh_h` is what an hour is worth in which energy
-    is in the car already: of two ways that cost the same the earlier one is taken, for nobody knows the day.
-    """
-
-    unmet_eur_per_kwh: float
-    spare_eur_per_kwh: float
-    spare_kwh: float
-    switch_eur: float
-    delay_eur_per_kwh_h: float
 
 
 class Weather(NamedTuple):
@@ -78,9 +66,9 @@ class Tables(NamedTuple):
     """Room for one plan, made once.
 
     `key` tells what the plan was made from; `span` is its first slot since 1970, how many it covers, the
-    distance of the levels of energy, how many there are, and the energy of the last one.  `values` are by
-    slot, mode, level of the sky and level of energy, `mixed` what is expected of them a slot later; `taken`
-    and `leaving` are `C` and `T`; `rows` and `eur` are by mode.
+    distance of the levels of energy, kWh, how many there are, and the energy of the last one.  `values` are
+    by slot, mode, level of the sky and level of energy, `mixed` what is expected of them a slot later;
+    `taken` and `leaving` are `C` and `T`; `rows` and `eur` are by mode.
     """
 
     key: Row
@@ -132,19 +120,19 @@ def plan(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> None:
     for mode in range(MODES):
         for level in range(len(model.weather.sky.scores)):
             end = tables.values[slots][mode][level]
-            for place in range(int(tables.span[3])):
+            for place in range(int(tables.span[LEVELS])):
                 end[place] = tables.leaving[place]
     for number in range(slots - 1, -1, -1):
         step_back(number, seen.slot + number, ahead, task, model)
-    tables.span[0], tables.span[1] = ahead.origin + seen.slot, slots
+    tables.span[FIRST], tables.span[SLOTS] = ahead.origin + seen.slot, slots
     for place in range(_KEY):
         tables.key[place] = key[place]
 
 
 def is_planned(slot: int, key: Key, tables: Tables) -> bool:
     """Tell whether the tables hold a plan made from the same that covers a slot (since 1970)."""
-    number = slot - tables.span[0]
-    if number < 0 or number >= tables.span[1]:
+    number = slot - tables.span[FIRST]
+    if number < 0 or number >= tables.span[SLOTS]:
         return False
     for place in range(_KEY):  # noqa: SIM110 - a generator is not compiled
         if tables.key[place] != key[place]:
@@ -181,10 +169,10 @@ def fill_energy(ahead: Ahead, task: Task, model: Model) -> None:
     blurs.
     """
     tables, costs = model.tables, model.costs
-    ampere_kwh, most = model.drive.step_w * _SLOT_H / 1000.0, len(tables.taken) - 1
+    ampere_kwh, most = model.drive.step_w * SLOT_H / 1000.0, len(tables.taken) - 1
     step_kwh = ampere_kwh * max(1, math.ceil(task.top_kwh / (ampere_kwh * most) - 1e-9))
     levels = min(most, math.ceil(task.top_kwh / step_kwh - 1e-9)) + 1
-    tables.span[2], tables.span[3], tables.span[4] = step_kwh, levels, task.top_kwh
+    tables.span[STEP_KWH], tables.span[LEVELS], tables.span[TOP_KWH] = step_kwh, levels, task.top_kwh
     for level in range(levels):
         kwh = max(0.0, task.top_kwh - (levels - 1 - level) * step_kwh)
         tables.taken[level] = kwh if task.habit < 0 else expected_kwh(ahead, task.habit, kwh)
@@ -220,20 +208,16 @@ def spread_w(pv_w: float, clear_w: float, weather: Weather) -> float:
 def step_back(number: int, slot: int, ahead: Ahead, task: Task, model: Model) -> None:
     """Set the values at the beginning of a slot, the plan's `number`, from those at its end."""
     tables, moves = model.tables, model.weather.sky.moves
-    levels = int(tables.span[3])
+    levels = int(tables.span[LEVELS])
     mix(tables.values[number + 1], moves, tables.mixed, levels)
-    used_h = _SLOT_H * (task.ends_share if slot == task.ends else 1.0)
-    leaves = 0.0
-    if task.habit >= 0:
-        since = max(0.0, slot - task.came)
-        leaves = leaves_within(ahead, task.habit, since, since + 1.0)
+    used_h = SLOT_H * (task.ends_share if slot == task.ends else 1.0)
+    leaves = leaves_within(ahead, task, slot, slot + 1.0)
     price, feed_in = price_at(ahead.price, task.known, slot), ahead.feed_in[min(slot, len(ahead.feed_in) - 1)]
     for level in range(len(moves)):
         mean_w, wide_w = surplus_at(ahead, task, slot, model.weather.sky.scores[level], model.weather)
         for mode in range(MODES):
-            kw, eur_per_h = outcome(mode, mean_w, wide_w, price, feed_in, model.drive)
-            eur_per_kwh = eur_per_h / kw if kw > 0.0 else 0.0
-            steps = kw * used_h / tables.span[2]
+            kw, eur_per_kwh = outcome(mode, mean_w, wide_w, price, feed_in, model.drive)
+            steps = kw * used_h / tables.span[STEP_KWH]
             fill_row(tables.rows[mode], tables.mixed[mode][level], steps, eur_per_kwh, leaves, tables)
         add_delay(model.costs.delay_eur_per_kwh_h * used_h, tables)
         choose(tables.values[number], level, model.costs.switch_eur, tables.rows, levels)
@@ -244,7 +228,7 @@ def fill_row(row: Row, later: Row, steps: float, eur_per_kwh: float, leaves: flo
 
     Between two levels there is a straight line; beyond the last one its value stands on.
     """
-    taken, leaving, last = tables.taken, tables.leaving, int(tables.span[3]) - 1
+    taken, leaving, last = tables.taken, tables.leaving, int(tables.span[LEVELS]) - 1
     whole = min(math.floor(steps), last)
     high, stays = steps - whole, 1.0 - leaves
     low = 1.0 - high
@@ -261,7 +245,7 @@ def fill_row(row: Row, later: Row, steps: float, eur_per_kwh: float, leaves: flo
 
 def add_delay(eur_per_kwh: float, tables: Tables) -> None:
     """Add to each mode's row what it costs that energy is missing for this slot."""
-    levels = int(tables.span[3])
+    levels = int(tables.span[LEVELS])
     most_kwh = tables.taken[levels - 1]
     for mode in range(MODES):
         row = tables.rows[mode]

@@ -48,7 +48,7 @@ def whole_amperes_w(surplus_w: float, step_w: float) -> float:
 def outcome(
     mode: int, mean_w: float, spread_w: float, price: float, feed_in: float, drive: Drive
 ) -> tuple[float, float]:
-    """Return the mean power, kW, and what it costs, EUR per hour.
+    """Return the mean power, kW, and what its energy costs, EUR/kWh (0 where there is none).
 
     The cost is that of what is imported for it and of what would have been fed in.
     """
@@ -64,4 +64,5 @@ def outcome(
     share = 1.0 / (1000.0 * len(NODES))
     if mode == GREEN and waiting > 0:
         share *= drive.green_share
-    return kw * share, eur_per_h * share
+    kw, eur_per_h = kw * share, eur_per_h * share
+    return kw, eur_per_h / kw if kw > 0.0 else 0.0

@@ -13,12 +13,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from optimizer.ahead import Outlook
+from optimizer.ahead import SLOT_H, Outlook
 
 SCORE_OF_P90 = 1.2815515655446004
 """The 90 % quantile of the standard normal distribution."""
 
-_SLOT_H = 0.25
 _STEADY_W = 20.0
 """A forecast whose quantiles are no further apart tells nothing about the weather."""
 
@@ -37,7 +36,7 @@ def sky_of(levels: int, persistence_h: float) -> Sky:
     """
     if levels == 1:
         return Sky([0.0], [[1.0]])
-    stay, reach = 0.5 * (1.0 + math.exp(-_SLOT_H / persistence_h)), math.sqrt(levels - 1.0)
+    stay, reach = 0.5 * (1.0 + math.exp(-SLOT_H / persistence_h)), math.sqrt(levels - 1.0)
     moves = [[stay, 1.0 - stay], [1.0 - stay, stay]]
     for _ in range(levels - 2):
         moves = _wider(moves, stay)
