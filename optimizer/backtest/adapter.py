@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 
-from optimizer.ahead import Ahead, Habits, Outlook
+from optimizer.ahead import SLOT_S, Ahead, Habits, Outlook
 from optimizer.backtest.case import Case, Floats
 from optimizer.domain import (
     ChargerStatus,
@@ -23,7 +23,7 @@ from optimizer.domain import (
 )
 from optimizer.errors import StrategyFailed
 from optimizer.planning.sky import vintage_at
-from optimizer.sensed import PAST_SLOTS, SLOT_S, Answer, Memory, Sensed
+from optimizer.sensed import PAST_SLOTS, Answer, Memory, Sensed
 
 _HORIZON_SLOTS = 192
 """Prices that a strategy is told ahead: two days, as far as day-ahead prices ever reach."""

@@ -12,7 +12,7 @@ from optimizer.ahead import NO_HABITS
 from optimizer.backtest.case import SLOT_MIN, Case, Foresight, GoalSpan, Home, Visit
 from optimizer.backtest.forecast_file import read_forecast
 from optimizer.backtest.foresight import published
-from optimizer.backtest.goals import GoalSource, announced_goals, habit_goals, weekly_goals
+from optimizer.backtest.goals import GoalSource, announced_goals, habit_goals, visit_habits, weekly_goals
 from optimizer.backtest.habit import REFERENCE, HabitLaw
 from optimizer.backtest.house_file import HouseColumns, HouseData, read_house
 from optimizer.backtest.own_log import read_own_house, read_own_sessions
@@ -21,7 +21,6 @@ from optimizer.backtest.table_file import is_sqlite
 from optimizer.backtest.visits import NumberedSession, one_at_a_time, read_numbered, visits_of
 from optimizer.config.sections import WeeklyGoal
 from optimizer.errors import InputError
-from optimizer.forecast.habit import habits_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +101,10 @@ def _foresight(
 ) -> Foresight:
     """Return the forecast that was given, what the cars are thought to do, and when prices are known."""
     first = house.start - timedelta(minutes=house.start.minute % SLOT_MIN)
-    habits = NO_HABITS
-    if options.goals is GoalSource.HABIT:
-        arrivals = {one.number: one.session.arrival for one in sessions}
-        stays = [(s.session.arrival, s.session.departure, s.session.energy_kwh) for s in sessions]
-        habits = habits_table([arrivals[visit.number] for visit in visits], stays, options.zone)
+    by_habit = options.goals is GoalSource.HABIT
     return Foresight(
         pv=None if options.forecast is None else read_forecast(options.forecast, first, slots),
-        habits=habits,
+        habits=visit_habits(visits, sessions, options.zone) if by_habit else NO_HABITS,
         priced_until=None if options.prices.file is None else published(first, slots),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,11 +14,11 @@ from optimizer.backtest.case import SLOT_MIN, Case, Floats, Foresight, Ints
 from optimizer.forecast.load import load_vintages
 from optimizer.forecast.past import pv_vintages
 from optimizer.forecast.vintages import Vintages
+from optimizer.tariffs.asking import wanted_until
 
 _MARKET = ZoneInfo("Europe/Brussels")
 """Single day-ahead coupling: the prices of a day of this zone come out together, the day before."""
-_OUT_AT_H = 13
-
+_HOUR_SLOTS = 4
 _PAST = "past"
 _SLOT = timedelta(minutes=SLOT_MIN)
 
@@ -64,20 +63,9 @@ def slot_means(case: Case, values_w: Floats) -> Floats:
 
 
 def published(start: datetime, slots: int) -> Ints:
-    """Return for each slot before which one prices are known: today's, and tomorrow's in the afternoon."""
-    until = np.empty(slots, np.int64)
-    day, first = start.astimezone(_MARKET).date(), start
-    begin = 0
-    while begin < slots:
-        out = datetime(day.year, day.month, day.day, _OUT_AT_H, tzinfo=_MARKET)
-        tomorrow, after = (_midnight(day + timedelta(days=n)) for n in (1, 2))
-        noon = min(slots, max(begin, (out - first) // _SLOT))
-        end = min(slots, (tomorrow - first) // _SLOT)
-        until[begin:noon] = (tomorrow - first) // _SLOT
-        until[noon:end] = (after - first) // _SLOT
-        day, begin = day + timedelta(days=1), end
-    return np.minimum(until, slots)
-
-
-def _midnight(day: Any) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=_MARKET).astimezone(UTC)
+    """Return for each slot from `start` on (aware, on a quarter hour) before which one prices are known."""
+    # By the hour: days begin and prices come out on full ones.
+    hour, before = start.replace(minute=0), start.minute // SLOT_MIN
+    hours = (hour + timedelta(hours=n) for n in range((before + slots) // _HOUR_SLOTS + 1))
+    until = [(wanted_until(at, _MARKET, delay=timedelta(0)) - start) // _SLOT for at in hours]
+    return np.asarray(np.minimum(np.repeat(until, _HOUR_SLOTS)[before : before + slots], slots))

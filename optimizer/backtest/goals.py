@@ -58,14 +58,12 @@ def visit_habits(
     visits: Sequence[Visit],
     sessions: Sequence[NumberedSession],
     zone: tzinfo | None = None,
-    *,
-    as_arrays: bool = True,
 ) -> Habits:
     """Return what the earlier ones of all `sessions` let expect of each visit when it begins."""
     stays = {one.number: one.session for one in sessions}
     arrivals = [stays[visit.number].arrival for visit in visits]
     known = [(one.arrival, one.departure, one.energy_kwh) for one in stays.values()]
-    return habits_table(arrivals, known, zone, as_arrays=as_arrays)
+    return habits_table(arrivals, known, zone)
 
 
 def weekly_goals(goals: Sequence[WeeklyGoal], zone: ZoneInfo, house: HouseData) -> tuple[GoalSpan, ...]:

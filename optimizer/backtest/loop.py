@@ -156,16 +156,13 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
             seen = _sensed(offset, view, (need_kwh, left_s), minute, asked, habit, arrival, rules)
             proposed, _code, holds_s, memory = kernel(seen, ahead, setting, memory)
             at_risk, asked = is_goal_at_risk(view, need_kwh, left_s, rules), minute
-            mode = permitted(view, proposed, at_risk, minute, rules)
+            mode, settled_min = permitted(view, proposed, at_risk, minute, rules), minute
             if mode != view.mode and _follows(view, mode, at_risk, changed, changes, minute, rules):
                 changed[changes % DAY_MIN] = minute
                 view, changes, calls = decided(view, mode, minute), changes + 1, calls + 1
-                settled_min = minute
             elif proposed == view.mode and not at_risk:
                 settled_s = min(holds_s, permitted_for_s(view, need_kwh, left_s, minute, rules), DAY_S)
                 settled_min = minute + int(settled_s / MINUTE_S)
-            else:
-                settled_min = minute
         until, limit = minute + 1, min(end, departure if plugged_in else arrival, look_at, view.due_min)
         if kit.has_battery:
             limit = min(limit, sample_at)

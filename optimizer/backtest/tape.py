@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optimizer.ahead import Ahead, Habits, Outlook
-from optimizer.backtest.case import SLOT_MIN, Case
+from optimizer.ahead import NO_HABITS, Ahead, Habits, Outlook
+from optimizer.backtest.case import SLOT_MIN, Case, GoalSpan
 from optimizer.backtest.foresight import foreseen
 from optimizer.forecast.vintages import Vintages
 
@@ -59,20 +59,24 @@ def tape_of(case: Case, *, as_arrays: bool, looks_ahead: bool = False) -> Tape:
 def _foreseeing(case: Case, as_arrays: bool) -> Tape:
     """Return the columns with all that may be known beforehand."""
     tape, foresight = tape_of(case, as_arrays=as_arrays), foreseen(case)
-    habits = foresight.habits
     ahead = tape.ahead._replace(
         pv=_outlook(foresight.pv, as_arrays=as_arrays),
         load=_outlook(foresight.load, as_arrays=as_arrays),
-        habits=habits._replace(
-            stays=_column(habits.stays, float, as_arrays=as_arrays),
-            takes=_column(habits.takes, float, as_arrays=as_arrays),
-        ),
+        habits=_habits(foresight.habits, as_arrays=as_arrays),
     )
-    if not habits.stay_slots:
+    if not foresight.habits.stay_slots:
         return tape._replace(ahead=ahead)
-    never, nothing = (_column([number], int, as_arrays=as_arrays) for number in (NEVER, NEVER))
-    none = _column([0.0], float, as_arrays=as_arrays)
-    return tape._replace(ahead=ahead, goal_start=never, goal_deadline=nothing, goal_kwh=none)
+    starts, deadlines, energies = _goals((), as_arrays=as_arrays)
+    return tape._replace(ahead=ahead, goal_start=starts, goal_deadline=deadlines, goal_kwh=energies)
+
+
+def _goals(goals: Sequence[GoalSpan], *, as_arrays: bool) -> tuple[Any, Any, Any]:
+    """Return the columns of goals, with one that never comes."""
+    return (
+        _column([*(goal.start for goal in goals), NEVER], int, as_arrays=as_arrays),
+        _column([*(goal.deadline for goal in goals), NEVER], int, as_arrays=as_arrays),
+        _column([*(goal.energy_kwh for goal in goals), 0.0], float, as_arrays=as_arrays),
+    )
 
 
 def _ahead(case: Case, price: Any, feed_in: Any, *, as_arrays: bool) -> Ahead:
@@ -85,12 +89,14 @@ def _ahead(case: Case, price: Any, feed_in: Any, *, as_arrays: bool) -> Ahead:
         _column(np.full(slots, slots) if until is None else until, int, as_arrays=as_arrays),
         _outlook(None, as_arrays=as_arrays),
         _outlook(None, as_arrays=as_arrays),
-        Habits(
-            0,
-            _column([], float, as_arrays=as_arrays),
-            0,
-            _column([], float, as_arrays=as_arrays),
-        ),
+        _habits(NO_HABITS, as_arrays=as_arrays),
+    )
+
+
+def _habits(habits: Habits, *, as_arrays: bool) -> Habits:
+    return habits._replace(
+        stays=_column(habits.stays, float, as_arrays=as_arrays),
+        takes=_column(habits.takes, float, as_arrays=as_arrays),
     )
 
 
@@ -112,9 +118,7 @@ def _tape(case: Case, *, as_arrays: bool) -> Tape:
         _column([*(v.arrival for v in case.visits), NEVER], int, as_arrays=as_arrays),
         _column([*(v.departure for v in case.visits), NEVER], int, as_arrays=as_arrays),
         _column([*(v.energy_kwh for v in case.visits), 0.0], float, as_arrays=as_arrays),
-        _column([*(g.start for g in case.goals), NEVER], int, as_arrays=as_arrays),
-        _column([*(g.deadline for g in case.goals), NEVER], int, as_arrays=as_arrays),
-        _column([*(g.energy_kwh for g in case.goals), 0.0], float, as_arrays=as_arrays),
+        *_goals(case.goals, as_arrays=as_arrays),
         *_without_car(case),
         _ahead(case, price, feed_in, as_arrays=as_arrays),
     )
