@@ -7,7 +7,7 @@ and says in euros why.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from optimizer.domain import Alternative, ChargerSpec, Mode, Proposal, Reason, S
 from optimizer.params import doc
 from optimizer.planning.choice import cheapest, value_modes
 from optimizer.planning.expected import MOST_SLOTS, Costs, Task, taken_kwh, task_of
-from optimizer.planning.itinerary import Step, edges, hours_until, itinerary
+from optimizer.planning.itinerary import Start, Step, edges, hours_until, itinerary, next_change, start_of
 from optimizer.planning.lookahead import Model, Weather, tables_of
 from optimizer.planning.outcome import Drive
 from optimizer.planning.sky import sky_of
@@ -78,6 +78,9 @@ class PlannerParams:
 
 
 Memory = tuple[float]
+Asked = tuple[int, Start, tuple[float, ...]]
+Change = tuple[int, int]
+"""Slot and mode."""
 
 
 def kernel(seen: Sensed, ahead: Ahead, model: Model, memory: Memory) -> tuple[int, int, float, Memory]:
@@ -103,6 +106,7 @@ class Planner:
     def __init__(self, params: PlannerParams) -> None:
         self.params = params
         self._settings: dict[ChargerSpec, Model] = {}
+        self._changes: dict[ChargerSpec, tuple[Asked, Change | None]] = {}
 
     @property
     def wants_habits(self) -> bool:
@@ -126,9 +130,9 @@ class Planner:
         if code == IDLE:
             return Proposal(Mode(mode), Reason.telling("planner.idle", _IDLE, {}), memory=memory)
         eur, task = list(model.tables.eur), task_of(seen, ahead, model.costs)
-        alternatives = tuple(Alternative(Mode(number), cost - min(eur)) for number, cost in enumerate(eur))
+        alternatives = _alternatives(eur)
         told: dict[str, float | int | str] = {"mode": Mode(mode).name, "others": others(mode, eur)}
-        told |= {**_due(seen, task), "change": change(seen, ahead, task, model)}
+        told |= {**_due(seen, task), "change": self._change(mode, seen, ahead, task, situation.charger)}
         name, sentence = _SENTENCES[code]
         return Proposal(Mode(mode), Reason.telling(f"planner.{name}", sentence, told), alternatives, memory)
 
@@ -137,6 +141,23 @@ class Planner:
         seen, ahead, model = self._asked(situation)
         task = task_of(seen, ahead, model.costs)
         return tuple(itinerary(seen, ahead, task, model)) if task.top_kwh > 0.0 else ()
+
+    def _change(self, mode: int, seen: Sensed, ahead: Ahead, task: Task, charger: ChargerSpec) -> str:
+        """Return what surplus would change the mode, and when a change is expected.
+
+        What is expected is looked for anew only where the plan or how the next slot begins have changed.
+        """
+        model = self.setting(charger)
+        told = list(_edges_told(seen, ahead, task, model))
+        start = start_of(mode, seen, ahead, task, model)
+        asked = (ahead.origin, start, tuple(model.tables.key))
+        if self._changes.get(charger, (None, None))[0] != asked:
+            self._changes[charger] = asked, next_change(start, ahead, task, model)
+        expected = self._changes[charger][1]
+        if expected is not None:
+            slot, other = expected
+            told.append(f"{Mode(other).name} expected in {hours_until(slot, seen):.1f} h")
+        return ", ".join(told) or "no change expected"
 
     def _asked(self, situation: Situation) -> tuple[Sensed, Ahead, Model]:
         ahead = ahead_of(situation, MOST_SLOTS) if situation.connected else NOTHING
@@ -167,27 +188,22 @@ def drive_of(charger: ChargerSpec, green_share: float) -> Drive:
     )
 
 
+def _alternatives(eur: Sequence[float]) -> tuple[Alternative, ...]:
+    """Return what each mode costs more than the cheapest, to the millionth of a euro."""
+    return tuple(Alternative(Mode(mode), round(cost - min(eur), 6)) for mode, cost in enumerate(eur))
+
+
 def others(mode: int, eur: Sequence[float]) -> str:
     """Return what each other mode would cost more than this one, the cheapest first."""
     rest = sorted((cost - eur[mode], Mode(other).name) for other, cost in enumerate(eur) if other != mode)
     return ", ".join(f"{name} {more_eur:+.2f} EUR" for more_eur, name in rest)
 
 
-def change(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> str:
-    """Return what surplus would change the mode, and when a change is expected."""
+def _edges_told(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Iterator[str]:
     at = edges(seen, ahead, task, model)
-    told = [
-        f"{side} {edge_w / 1000.0:.1f} kW {Mode(mode).name}"
-        for side, edge_w, mode in (("below", at.low_w, at.low_mode), ("above", at.high_w, at.high_mode))
-        if edge_w is not None
-    ]
-    here = None
-    for step in itinerary(seen, ahead, task, model):
-        here = step.mode if here is None else here
-        if step.mode != here:
-            told.append(f"{Mode(step.mode).name} expected in {hours_until(step, seen, ahead):.1f} h")
-            break
-    return ", ".join(told) or "no change expected"
+    for side, edge_w, mode in (("below", at.low_w, at.low_mode), ("above", at.high_w, at.high_mode)):
+        if edge_w is not None:
+            yield f"{side} {edge_w / 1000.0:.1f} kW {Mode(mode).name}"
 
 
 def _due(seen: Sensed, task: Task) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -9,7 +10,7 @@ from optimizer.ahead import SLOT_H, SLOT_S, Ahead
 from optimizer.domain import Situation
 from optimizer.planning.choice import Now, cheapest, fill_modes_eur, now_of, value_modes
 from optimizer.planning.expected import Task, leaves_within, price_at
-from optimizer.planning.lookahead import FIRST, SLOTS, Model, surplus_at
+from optimizer.planning.lookahead import FIRST, SLOTS, STEP_KWH, TOP_KWH, Model, surplus_at
 from optimizer.planning.outcome import outcome
 from optimizer.planning.sky import SCORE_OF_P90, Sky
 from optimizer.sensed import Sensed
@@ -45,6 +46,18 @@ class Plans(Protocol):
         ...
 
 
+class Start(NamedTuple):
+    """How a slot begins, as far as it matters: mode, level of the sky, and how many levels of energy miss.
+
+    Slots of one plan that begin alike go on alike.
+    """
+
+    slot: int
+    mode: int
+    sky: int
+    missing: int
+
+
 class Edges(NamedTuple):
     """The surplus below and above which another mode would be cheapest now; None where none would be."""
 
@@ -57,16 +70,33 @@ class Edges(NamedTuple):
 def itinerary(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Iterator[Step]:
     """Yield the plan's quarter hours from now on, as the weather now and the median forecast let expect."""
     value_modes(seen, ahead, task, model)
-    now, tables = now_of(seen, ahead, task, model), model.tables
-    mode, sky = seen.mode, now.sky
-    last = int(tables.span[FIRST] + tables.span[SLOTS]) - ahead.origin
-    for slot in range(seen.slot, min(last, len(ahead.price))):
-        fill_modes_eur(slot, now, ahead, task, model)
-        mode = cheapest(mode, tables.eur, model.costs.switch_eur)
-        step = _step(slot, mode, now, ahead, task, model)
-        yield step
-        sky = _towards_median(sky, model.weather.sky)
-        now = _next(slot + 1, sky, now.session_kwh + step.kwh, ahead, task, model)
+    now = now_of(seen, ahead, task, model)
+    for slot, mode, kwh, eur in _walk(seen.slot, seen.mode, now, ahead, task, model):
+        yield _step(slot, mode, kwh, eur, ahead, task, model)
+
+
+def next_change(start: Start, ahead: Ahead, task: Task, model: Model) -> tuple[int, int] | None:
+    """Return the slot and the mode of the first change that can be expected; None where there is none.
+
+    The tables must hold the plan.
+    """
+    kwh = model.tables.span[TOP_KWH] - start.missing * model.tables.span[STEP_KWH]
+    now = _next(start.slot, float(start.sky), kwh, ahead, task, model)
+    for slot, mode, _kwh, _eur in _walk(start.slot, start.mode, now, ahead, task, model):
+        if mode != start.mode:
+            return slot, mode
+    return None
+
+
+def start_of(mode: int, seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Start:
+    """Return how the next slot begins if a mode stands until then."""
+    now = now_of(seen, ahead, task, model)
+    price, feed_in = price_at(ahead.price, task.known, seen.slot), ahead.feed_in[seen.slot]
+    kw, _ = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
+    missing_kwh = max(0.0, task.top_kwh - now.session_kwh - kw * SLOT_H * now.left)
+    return Start(
+        seen.slot + 1, mode, round(now.sky), math.ceil(missing_kwh / model.tables.span[STEP_KWH] - 1e-6)
+    )
 
 
 def edges(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Edges:
@@ -95,14 +125,29 @@ def edges(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Edges:
     return Edges(*low, *high)
 
 
-def _step(slot: int, mode: int, now: Now, ahead: Ahead, task: Task, model: Model) -> Step:
-    price, feed_in = price_at(ahead.price, task.known, slot), ahead.feed_in[slot]
-    kw, eur_per_kwh = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
+def _walk(
+    slot: int, mode: int, now: Now, ahead: Ahead, task: Task, model: Model
+) -> Iterator[tuple[int, int, float, float]]:
+    """Yield slot, mode, energy and its cost from a slot on to the plan's end."""
+    tables, sky = model.tables, now.sky
+    last = int(tables.span[FIRST] + tables.span[SLOTS]) - ahead.origin
+    for here in range(slot, min(last, len(ahead.price))):
+        fill_modes_eur(here, now, ahead, task, model)
+        mode = cheapest(mode, tables.eur, model.costs.switch_eur)
+        price, feed_in = price_at(ahead.price, task.known, here), ahead.feed_in[here]
+        kw, eur_per_kwh = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
+        kwh = min(kw * SLOT_H * now.left, max(0.0, task.top_kwh - now.session_kwh))
+        yield here, mode, kwh, eur_per_kwh * kwh
+        sky = _towards_median(sky, model.weather.sky)
+        now = _next(here + 1, sky, now.session_kwh + kwh, ahead, task, model)
+
+
+def _step(slot: int, mode: int, kwh: float, eur: float, ahead: Ahead, task: Task, model: Model) -> Step:
     low_w, mean_w, high_w = (
         surplus_at(ahead, task, slot, score, model.weather)[0] for score in (-SCORE_OF_P90, 0.0, SCORE_OF_P90)
     )
-    kwh = min(kw * SLOT_H * now.left, max(0.0, task.top_kwh - now.session_kwh))
-    return Step(ahead.origin + slot, mode, low_w, mean_w, high_w, price, kwh, eur_per_kwh * kwh)
+    price = price_at(ahead.price, task.known, slot)
+    return Step(ahead.origin + slot, mode, low_w, mean_w, high_w, price, kwh, eur)
 
 
 def _next(slot: int, sky: float, session_kwh: float, ahead: Ahead, task: Task, model: Model) -> Now:
@@ -124,6 +169,6 @@ def _towards_median(place: float, sky: Sky) -> float:
     return float(middle + (place - middle) * fades)
 
 
-def hours_until(step: Step, seen: Sensed, ahead: Ahead) -> float:
-    """Return how long it is until a step begins, h."""
-    return (step.slot - ahead.origin - seen.slot) * SLOT_H - seen.into_slot_s / (SLOT_S / SLOT_H)
+def hours_until(slot: int, seen: Sensed) -> float:
+    """Return how long it is until a slot of the columns begins, h."""
+    return (slot - seen.slot) * SLOT_H - seen.into_slot_s / (SLOT_S / SLOT_H)
