@@ -134,7 +134,7 @@ def test_without_a_car_nothing_is_commanded(tmp_path: Path, token: str) -> None:
 
     days = lived(tmp_path, token, story, connected=False)
     assert days.home.modes() == []
-    assert len(days.home.calls()) < 6 * 30, "less than one call in two minutes"
+    assert len(days.home.calls()) < 6 * 45, "a tenth of a day's calls"
 
 
 def test_a_lost_command_is_noticed_and_repeated(tmp_path: Path, token: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from optimizer.control.guards import GuardPolicy, policy_for
-from optimizer.control.polling import IDLE_SAMPLES, PollPolicy
+from optimizer.control.polling import PollPolicy
 from optimizer.domain import ChargerSpec, Mode, Strategy
 
 COMMAND_S = 15.0
@@ -52,7 +52,6 @@ class Rules(NamedTuple):
     connected_min: int
     idle_min: int
     dark_min: int
-    idle_samples: int
     dark_samples: int
     calls_per_minute: int
     power_w: float
@@ -85,8 +84,7 @@ def rules_of(control: Control, charger: ChargerSpec, strategy: Strategy) -> Rule
         connected_min=_minutes(connected_s),
         idle_min=_minutes(poll.charger_idle_s),
         dark_min=_minutes(poll.charger_idle_s * poll.night_factor),
-        idle_samples=IDLE_SAMPLES,
-        dark_samples=round(IDLE_SAMPLES * poll.night_factor),
+        dark_samples=round(poll.night_factor),
         calls_per_minute=control.calls_per_minute,
         power_w=charger.max_power_w,
         first_until_soc=control.first_until_soc,

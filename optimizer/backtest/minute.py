@@ -162,12 +162,11 @@ def sampled(house: House, pv_w: float, load_w: float) -> Sample:
 def is_look_due(view: View, minute: int, rules: Rules) -> bool:
     """Tell whether the house is read now that a new sample must be there.
 
-    Each sample while a car is there; else every second, in the dark more seldom (see `control.polling`).
+    Each sample, unless the owner wants fewer in the dark without a car (see `control.polling`).
     """
-    if view.connected:
+    if view.connected or view.sample.pv_w >= DARK_W:
         return True
-    samples = rules.dark_samples if view.sample.pv_w < DARK_W else rules.idle_samples
-    return minute - view.looked_min >= samples * rules.sample_min
+    return minute - view.looked_min >= rules.dark_samples * rules.sample_min
 
 
 def looked(view: View, sample: Sample, ev_now_w: float, minute: int, rules: Rules, kit: Equipment) -> View:

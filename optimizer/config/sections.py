@@ -254,9 +254,14 @@ class Poll(Section):
     charger_active_s: Real = Field(
         120, ge=1, le=3600, description="While it charges or is about to, seconds."
     )
-    charger_idle_s: Real = Field(300, ge=1, le=3600, description="While nothing happens, seconds.")
+    charger_idle_s: Real = Field(
+        120, ge=1, le=3600, description="While nothing happens, seconds: so late a car that comes is seen."
+    )
     night_factor: Real = Field(
-        3, ge=1, le=12, description="How much rarer it is asked while the roof is dark and no car charges."
+        1,
+        ge=1,
+        le=12,
+        description="How much rarer house and charger are asked while the roof is dark and no car is there.",
     )
 
 

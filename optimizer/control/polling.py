@@ -1,6 +1,7 @@
 """What to read next, and when: calls go where the answer can change a decision.
 
-The house is measured at fixed intervals, so it is read once per sample, shortly after it must have arrived.
+The house is measured at fixed intervals, so it is read once per sample, shortly after it must have arrived;
+also while no car is there, for one that comes may draw from the grid only by data that was seen to be fresh.
 A charger has no stamp; it is read the more often the more it can change.  A house that is due goes first, for
 all chargers are steered by it.  They are ordered by `weight x age`, so that many on one account share a
 budget that is too small by what they are worth.
@@ -28,9 +29,6 @@ _LATE_SHARE = 0.05
 _LATE_LONGEST_SHARE = 0.4
 _HUNT_SHARE = 0.1
 _HUNT_READS = 12
-IDLE_SAMPLES = 2
-"""Without a car every second sample of the house is read."""
-
 DARK_W = 20.0
 """Below this the roof is dark."""
 
@@ -63,8 +61,8 @@ class PollPolicy:
 
     site_interval_s: float = 300.0
     charger_active_s: float = 120.0
-    charger_idle_s: float = 300.0
-    night_factor: float = 3.0
+    charger_idle_s: float = 120.0
+    night_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def _site_due_s(target: Target, last_read_s: float, policy: PollPolicy) -> float
     """Return when the next sample that matters must have arrived, or the next try if it is late."""
     watched = target.activity >= Activity.CONNECTED
     dark = target.activity is Activity.DORMANT
-    samples = 1.0 if watched else IDLE_SAMPLES * (policy.night_factor if dark else 1.0)
+    samples = policy.night_factor if dark else 1.0
     if target.phase_s is not None:
         expected_s = target.phase_s + (round(samples) + _LAG_SHARE) * policy.site_interval_s
         if last_read_s < expected_s:
