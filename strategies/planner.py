@@ -157,7 +157,7 @@ class Planner:
         if expected is not None:
             slot, other = expected
             told.append(f"{Mode(other).name} expected in {hours_until(slot, seen):.1f} h")
-        return ", ".join(told) or "no change expected"
+        return ", ".join(told) or "no change within a day"
 
     def _asked(self, situation: Situation) -> tuple[Sensed, Ahead, Model]:
         ahead = ahead_of(situation, MOST_SLOTS) if situation.connected else NOTHING

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from optimizer.ahead import SLOT_H, SLOT_S, Ahead
+from optimizer.ahead import DAY_SLOTS, SLOT_H, SLOT_S, Ahead
 from optimizer.domain import Situation
 from optimizer.planning.choice import Now, cheapest, fill_modes_eur, now_of, value_modes
 from optimizer.planning.expected import Task, leaves_within, price_at
@@ -76,13 +77,13 @@ def itinerary(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Iterator[
 
 
 def next_change(start: Start, ahead: Ahead, task: Task, model: Model) -> tuple[int, int] | None:
-    """Return the slot and the mode of the first change that can be expected; None where there is none.
+    """Return the slot and the mode of the first change that is expected within a day; None without one.
 
     The tables must hold the plan.
     """
     kwh = model.tables.span[TOP_KWH] - start.missing * model.tables.span[STEP_KWH]
     now = _next(start.slot, float(start.sky), kwh, ahead, task, model)
-    for slot, mode, _kwh, _eur in _walk(start.slot, start.mode, now, ahead, task, model):
+    for slot, mode, _kwh, _eur in islice(_walk(start.slot, start.mode, now, ahead, task, model), DAY_SLOTS):
         if mode != start.mode:
             return slot, mode
     return None

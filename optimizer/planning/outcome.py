@@ -52,17 +52,25 @@ def outcome(
 
     The cost is that of what is imported for it and of what would have been fed in.
     """
+    if spread_w <= 0.0:
+        ev_w = drawn_w(mode, mean_w, drive)
+        return ev_w / 1000.0, meur_per_h(ev_w, mean_w, price, feed_in) / ev_w if ev_w > 0.0 else 0.0
     kw = eur_per_h = 0.0
     waiting = 0
     for node in NODES:
         surplus_w = mean_w + node * spread_w
         ev_w = drawn_w(mode, surplus_w, drive)
         waiting += 1 if ev_w == 0.0 else 0
-        sun_w = min(ev_w, max(0.0, surplus_w))
         kw += ev_w
-        eur_per_h += sun_w * feed_in + (ev_w - sun_w) * price
+        eur_per_h += meur_per_h(ev_w, surplus_w, price, feed_in)
     share = 1.0 / (1000.0 * len(NODES))
     if mode == GREEN and waiting > 0:
         share *= drive.green_share
     kw, eur_per_h = kw * share, eur_per_h * share
     return kw, eur_per_h / kw if kw > 0.0 else 0.0
+
+
+def meur_per_h(ev_w: float, surplus_w: float, price: float, feed_in: float) -> float:
+    """Return what a power costs per hour, in thousandths of a euro: sun that is not sold, and the grid."""
+    sun_w = min(ev_w, max(0.0, surplus_w))
+    return sun_w * feed_in + (ev_w - sun_w) * price
