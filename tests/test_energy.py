@@ -241,6 +241,27 @@ def test_a_counter_that_falls_begins_a_new_session() -> None:
     assert total(sums, "west").ev_kwh == pytest.approx(0.5 + 0.5 + 0.6)
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_powers_beside_a_counter_that_stands_still_are_old_ones_and_not_believed_for_long(
+    restarted: bool,
+) -> None:
+    site, meter = SitePowers(0, 0, 0), EnergyMeter(START)
+    story = [(3000, 7.0), *[(3000, 7.5)] * 12, (0, 0.0)]
+    told: list[EnergyRow] = []
+    for number, (ev_w, counter_kwh) in enumerate(story):
+        now = START + timedelta(minutes=10 * number)
+        meter, rows = advance(meter, now, TARIFF, site, {"west": ChargerSample(ev_w, counter_kwh)})
+        told += rows
+        if restarted and number == 8:
+            told += meter.open_rows.values()
+            meter = EnergyMeter(now, chargers={}).with_account("west", meter.accounts["west"])
+    told += meter.open_rows.values()
+    taken_kwh = sum(row.ev_kwh for row in told if row.charger == "west")
+    assert taken_kwh == pytest.approx(0.5 + 1.0 + 0.5), (
+        "a step of the counter, and what nobody held against it"
+    )
+
+
 def test_what_a_known_session_took_while_nobody_looked_is_counted_as_grid() -> None:
     meter = EnergyMeter(START).with_account("west", Account(3.0))
     sums = run([(3600, (None, {"west": ChargerSample(2000, 5.0)}))], meter)

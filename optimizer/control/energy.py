@@ -20,6 +20,8 @@ SLOT = timedelta(minutes=15)
 HOLD = timedelta(minutes=15)
 """How long a power is believed without a new sample."""
 
+_COARSEST_STEP_KWH = 1.0
+"""A counter that stands still while more than this was taken does not count, or the powers are old ones."""
 _LONGEST_SILENCE = timedelta(days=1)
 _SLOTS_REMEMBERED = 96
 _NOTHING_KWH = 1e-9
@@ -117,10 +119,14 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Up to where a charger's energy is told: its counter, and what the powers have told since it moved."""
+    """Up to where a charger's energy is told: its counter, and what the powers have told since it moved.
+
+    `stood_kwh` is how much they had told when the counter was last read and had not moved.
+    """
 
     counter_kwh: float
     since: tuple[Since, ...] = ()
+    stood_kwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,7 @@ class _ChargerState:
     until: datetime | None = None
     counter_kwh: float | None = None
     since: tuple[Since, ...] = ()
+    stood_kwh: float = 0.0
 
 
 _Key = tuple[datetime, str | None]
@@ -153,14 +160,16 @@ class EnergyMeter:
     def accounts(self) -> dict[str, Account]:
         """Return up to where each charger's rows, the open ones included, tell of it."""
         return {
-            name: Account(state.counter_kwh, state.since)
+            name: Account(state.counter_kwh, state.since, state.stood_kwh)
             for name, state in self.chargers.items()
             if state.counter_kwh is not None
         }
 
     def with_account(self, charger: str, account: Account) -> EnergyMeter:
         """Return a meter that goes on with a charger's account as it stood at `at`."""
-        state = _ChargerState(counter_kwh=account.counter_kwh, since=account.since)
+        state = _ChargerState(
+            counter_kwh=account.counter_kwh, since=account.since, stood_kwh=account.stood_kwh
+        )
         return replace(self, chargers={**self.chargers, charger: state})
 
 
@@ -306,17 +315,18 @@ def _counted(
 
     A counter that stands still says nothing yet (it may count in coarse steps), one that fell began a new
     session: it then tells the least that was taken, for the old session's last energy is in the powers only.
+    These are believed as far as the counter could have stood still beside them.
     """
     integrated_kwh = sum(since.row.ev_kwh for since in state.since)
     if session_kwh == state.counter_kwh and integrated_kwh > _NOTHING_KWH:
-        return state
+        return replace(state, stood_kwh=integrated_kwh)
     if state.counter_kwh is not None:
         counted_kwh = session_kwh - state.counter_kwh
         if counted_kwh < 0:
-            counted_kwh = max(session_kwh, integrated_kwh)
+            counted_kwh = max(session_kwh, integrated_kwh - max(0.0, state.stood_kwh - _COARSEST_STEP_KWH))
         if abs(counted_kwh - integrated_kwh) > _NOTHING_KWH:
             _correct(state.since, _Correction(name, counted_kwh, integrated_kwh, now, tariff), rows)
-    return replace(state, counter_kwh=session_kwh, since=())
+    return replace(state, counter_kwh=session_kwh, since=(), stood_kwh=0.0)
 
 
 @dataclass(frozen=True, slots=True)

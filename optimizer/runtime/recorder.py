@@ -78,7 +78,8 @@ class Recorder:
     def charger(self, view: ChargerView, noticed: Noticed) -> None:
         """Note a reading of a charger; a car that came or went begins or ends a session.
 
-        What the counter tells of the time before belongs to a car that left, unless another came meanwhile.
+        What the counter tells of the time before belongs to the car that left; where another came meanwhile
+        and the counter began anew, what stands on it is the new one's.
         """
         reading, name = view.reading, view.spec.name
         if reading is None:
@@ -88,6 +89,8 @@ class Recorder:
         if noticed.unplugged:
             if not noticed.plugged_in:
                 self._fresh_cars[name] = sample
+            elif self._began_anew(name, sample):
+                self._fresh_cars[name] = ChargerSample(None, 0.0)
             self.drain(reading.received_at)
             self._store.session_ended(name, reading.received_at)
             self._sessions.pop(name, None)
@@ -97,6 +100,15 @@ class Recorder:
             self._sessions[name] = EnergyRow(reading.received_at, name)
             self.drain(reading.received_at)
         self._fresh_cars[name] = sample
+
+    def _began_anew(self, name: str, sample: ChargerSample) -> bool:
+        """Tell whether a charger's counter has fallen."""
+        account = self._meter.accounts.get(name)
+        return (
+            account is not None
+            and sample.session_kwh is not None
+            and sample.session_kwh < account.counter_kwh
+        )
 
     def cycle(self, now: datetime, now_s: float, decided: Sequence[Deliberation]) -> None:
         """Note the decisions and account for the time up to what is new; without news the powers hold on."""

@@ -53,7 +53,7 @@ def _plain(account: Account) -> dict[str, object]:
         [to_text(part.row.slot_start), part.seconds, *(getattr(part.row, name) for name in _TOLD)]
         for part in account.since
     ]
-    return {"counter_kwh": account.counter_kwh, "since": since}
+    return {"counter_kwh": account.counter_kwh, "since": since, "stood_kwh": account.stood_kwh}
 
 
 def _account(charger: str, plain: Mapping[str, Any]) -> Account:
@@ -61,4 +61,4 @@ def _account(charger: str, plain: Mapping[str, Any]) -> Account:
         Since(EnergyRow(from_text(slot), charger, **dict(zip(_TOLD, told, strict=True))), seconds)
         for slot, seconds, *told in plain["since"]
     )
-    return Account(plain["counter_kwh"], since)
+    return Account(plain["counter_kwh"], since, plain.get("stood_kwh", 0.0))
