@@ -27,7 +27,8 @@ from typing import Any, NoReturn
 
 import httpx
 import structlog
-from campaign_oracles import Boots, Border, Watcher, audit, trace_rows
+from campaign_oracles import Boots, Border, Watcher, audit, foreseen, trace_rows
+from campaign_outside import KEY, Outside
 from campaign_plan import DAY_S, SAMPLES, Break, End, Order, Outage, Plan, Shift, Trouble, draw, ordinary_year
 from starlette.applications import Starlette
 from typing_extensions import override
@@ -129,6 +130,7 @@ class Life:
         home = VirtualHome(plan.virtual, _series(plan.virtual.pv_scale), plan.sessions)
         self.cloud = build_cloud(home, LoopClock(plan.virtual.start), plan.faults, self._post)
         self.cloud.elapsed_s()
+        self._outside = Outside(plan.spells, plan.virtual.start)
         self._border = Border(self.cloud, self.log, plan, self.violations)
         self._watcher = Watcher(plan, self.cloud, self.log, self.violations)
         fate = [asyncio.ensure_future(task) for task in self._fate()]
@@ -193,6 +195,7 @@ class Life:
         return Ports(
             clock=clock,
             network=self._border,
+            web=self._outside,
             calendar=partial(ClockCalendar, clock),
             inline=True,
             file=_FILE,
@@ -279,10 +282,12 @@ class Life:
         self.violations.append(f"unhandled: {context.get('message')} {context.get('exception')!r}")
 
     def _judged(self) -> Outcome:
-        if self.plan.virtual.token.encode() in self.log.read_bytes():
-            self.violations.append("the token is in the log")
+        written = self.log.read_bytes()
+        if any(secret.encode() in written for secret in (self.plan.virtual.token, KEY)):
+            self.violations.append("a secret is in the log")
         with closing(connect_reader(self.log)) as conn:
             self.violations += audit(conn, self.plan, self.cloud, self._boots, self._kills)
+            self.violations += foreseen(conn, self.plan, self._outside)
             trace = hashlib.sha256()
             for row in trace_rows(conn, self.cloud):
                 trace.update(repr(row).encode())

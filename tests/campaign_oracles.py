@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from campaign_outside import Outside
 from campaign_plan import DAY_S, Outage, Plan
 from typing_extensions import override
 
@@ -54,6 +55,9 @@ _UNSEEN_S = 420.0
 _HAMPERING = frozenset((*ANSWER_FAULTS, *COMMAND_FAULTS, FaultKind.CHARGER_OFFLINE, FaultKind.CHARGER_FROZEN))
 _BY_HAND = frozenset((FaultKind.MANUAL_CHANGE, FaultKind.FALLBACK_TO_FAST))
 _TOO_OFTEN = frozenset((FaultKind.THROTTLED.value, FaultKind.TOO_MANY_REQUESTS.value, "minute", "banned"))
+_NEVER_UNTOLD = 5
+_MOSTLY_SUN = 0.6
+"""What nobody has asked for comes mostly from the roof: else a kWh costs more than it is worth."""
 _CALM = frozenset(("ok", FaultKind.INVERTER_OFFLINE.value))
 
 
@@ -400,8 +404,34 @@ def _energy(conn: sqlite3.Connection, cloud: VirtualCloud) -> Iterator[str]:
     """The sessions of the log hold what the cars took."""
     told_kwh = conn.execute("SELECT total(ev_kwh) FROM session").fetchone()[0]
     truth_kwh = cloud.home.truth().ev_kwh
+    least_kwh = conn.execute("SELECT min(ev_kwh) FROM session").fetchone()[0] or 0.0
+    if least_kwh < -0.01:
+        yield f"energy: a session has {least_kwh:.2f} kWh"
     if abs(told_kwh - truth_kwh) > 1.0 + 0.05 * truth_kwh:
         yield f"energy: the sessions have {told_kwh:.2f} kWh, the cars took {truth_kwh:.2f} kWh"
+
+
+def foreseen(conn: sqlite3.Connection, plan: Plan, outside: Outside) -> Iterator[str]:
+    """Nothing is drawn from the grid because somebody else fails or lies, and who fails is told of."""
+    told = [text for (text,) in conn.execute("SELECT message FROM event WHERE kind = 'forecast_lost'")]
+    for name, times in outside.failed.items():
+        if times >= _NEVER_UNTOLD and not any(text.startswith(name) for text in told):
+            yield f"forecast: {name} failed {times} times, and nobody says so"
+    settings = plan.settings(Path())
+    if settings.strategy.name != "planner" or settings.tariff.source is not None:
+        return
+    powers = {spec.name: (spec.max_power_w, spec.eco_floor_w) for spec in settings.charger_specs()}
+    rows = conn.execute(
+        "SELECT at, charger, mode, inputs FROM decision"
+        " WHERE guard IS NULL AND reason_code = 'planner.spare' AND mode IN (?,?)",
+        (int(Mode.FAST), int(Mode.ECO)),
+    )
+    for at, charger, number, text in rows:
+        inputs, (most_w, floor_w) = json.loads(text), powers[charger]
+        surplus_w = inputs.get("surplus_w") or 0.0
+        draws_w = most_w if Mode(number) is Mode.FAST else max(floor_w, surplus_w)
+        if surplus_w < _MOSTLY_SUN * draws_w:
+            yield f"unasked: {at}: {Mode(number).name} of {draws_w:.0f} W at {surplus_w:.0f} W of surplus"
 
 
 def trace_rows(conn: sqlite3.Connection, cloud: VirtualCloud) -> Iterator[object]:

@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from campaign_outside import Spell, looking_ahead, spells_of
+
 from optimizer.config import Settings
 from optimizer.domain import ChargerSpec, Mode
 from optimizer.plant.battery import BatteryLimits
@@ -24,6 +26,8 @@ CALM_S = 3.0 * 3600.0
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
+_LOOKS_AHEAD = 0.4
+"""So many lives are planned ones; the others know nothing of forecasts."""
 _YEAR = datetime(2019, 1, 1, tzinfo=UTC)
 _NAMES = ("garage", "yard")
 
@@ -96,6 +100,7 @@ class Plan:
     shifts: tuple[Shift, ...] = ()
     orders: tuple[Order, ...] = ()
     outages: tuple[Outage, ...] = ()
+    spells: tuple[Spell, ...] = ()
     look_s: float = 60.0
 
     def settings(self, database: Path) -> Settings:
@@ -111,12 +116,15 @@ def draw(seed: int, days: float, token: str) -> Plan:
     serials = tuple(spec.serial for spec in virtual.chargers)
     span_s = days * DAY_S - CALM_S
     blindness = tuple(_blindness(rng, span_s))
+    values, strangers = _values(rng, virtual), random.Random(f"strangers {seed}")
+    if strangers.random() < _LOOKS_AHEAD:
+        values |= looking_ahead(strangers)
     return Plan(
         seed,
         days,
         virtual,
         {name: tuple(_visits(rng, virtual.start, days)) for name in names},
-        _values(rng, virtual),
+        values,
         (*random_schedule(rng, 0.0, span_s, serials), *blindness),
         tuple(_breaks(rng, span_s, blindness)),
         tuple(
@@ -124,6 +132,7 @@ def draw(seed: int, days: float, token: str) -> Plan:
         ),
         tuple(_order(rng, at_s, names) for at_s in _moments(rng, 2, span_s)),
         tuple(_outages(rng, span_s)),
+        tuple(spells_of(strangers, span_s)),
     )
 
 

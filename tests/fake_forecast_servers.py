@@ -16,6 +16,7 @@ from fake_guide_server import Guide, Heard, Reply, told
 
 QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
 Bend = Callable[[dict[str, Any]], Any]
+Sky = Callable[[datetime], float]
 
 
 def height(at: datetime) -> float:
@@ -29,6 +30,7 @@ class ForecastServer(Guide):
     """One provider; `bend` changes the payload before it is sent."""
 
     bend: Bend = lambda payload: payload
+    sky: Sky = height
     now: datetime = datetime(2026, 6, 2, 8, 7, tzinfo=UTC)
     key: str = field(default="", repr=False)
 
@@ -59,9 +61,9 @@ class OpenMeteoServer(ForecastServer):
         start, end = (datetime.fromisoformat(query[f"{edge}_minutely_15"] + "Z") for edge in ("start", "end"))
         times = _times(start, end, QUARTER)
         made = {
-            "shortwave_radiation": [round(800.0 * height(at - QUARTER / 2), 1) for at in times],
-            "direct_normal_irradiance": [round(700.0 * height(at - QUARTER / 2) ** 0.5, 1) for at in times],
-            "diffuse_radiation": [round(160.0 * height(at - QUARTER / 2), 1) for at in times],
+            "shortwave_radiation": [round(800.0 * self.sky(at - QUARTER / 2), 1) for at in times],
+            "direct_normal_irradiance": [round(700.0 * self.sky(at - QUARTER / 2) ** 0.5, 1) for at in times],
+            "diffuse_radiation": [round(160.0 * self.sky(at - QUARTER / 2), 1) for at in times],
             "temperature_2m": [15.0 for _ in times],
             "wind_speed_10m": [2.5 for _ in times],
         }
@@ -77,7 +79,7 @@ class OpenMeteoServer(ForecastServer):
         times = _times(start, end, HOUR)
         names = ["shortwave_radiation", *(f"shortwave_radiation_member{n:02d}" for n in range(1, 40))]
         hourly = {
-            name: [round((400.0 + 10.0 * n) * height(at - HOUR / 2), 1) for at in times]
+            name: [round((400.0 + 10.0 * n) * self.sky(at - HOUR / 2), 1) for at in times]
             for n, name in enumerate(names)
         }
         return {
@@ -101,7 +103,7 @@ class ForecastSolarServer(ForecastServer):
         hours = [
             today + day + timedelta(hours=h) for day in (timedelta(), timedelta(1)) for h in range(5, 20)
         ]
-        watts = {f"{at:%Y-%m-%dT%H:%M:%S}+00:00": round(650.0 * kwp * height(at)) for at in hours}
+        watts = {f"{at:%Y-%m-%dT%H:%M:%S}+00:00": round(650.0 * kwp * self.sky(at)) for at in hours}
         return {
             "result": {"watts": watts, "watt_hours_period": {}, "watt_hours": {}, "watt_hours_day": {}},
             "message": {
@@ -122,11 +124,11 @@ class SolcastServer(ForecastServer):
             return told({"response_status": {"error_code": "Unauthorized"}}, 401)
         first = self.now.replace(minute=30 * (self.now.minute // 30), second=0) + timedelta(minutes=30)
         ends = _times(first, first + timedelta(hours=int(dict(heard.query)["hours"])), timedelta(minutes=30))
-        return {"forecasts": [_period(end) for end in ends]}
+        return {"forecasts": [_period(end, self.sky) for end in ends]}
 
 
-def _period(end: datetime) -> dict[str, Any]:
-    kw = 5.0 * height(end - QUARTER)
+def _period(end: datetime, sky: Sky) -> dict[str, Any]:
+    kw = 5.0 * sky(end - QUARTER)
     return {
         "pv_estimate": round(kw, 4),
         "pv_estimate10": round(0.5 * kw, 4),
@@ -154,3 +156,47 @@ def _place(query: dict[str, str]) -> dict[str, Any]:
         "timezone_abbreviation": "GMT",
         "elevation": 90.0,
     }
+
+
+def each(payload: Any, change: Callable[[str, Any], Any]) -> Any:
+    """Return a payload with every number that tells of power or radiation changed."""
+    if isinstance(payload, dict):
+        return {
+            key: value
+            if key in {"time", "message", "period_end", "period"}
+            else change(key, value)
+            if isinstance(value, int | float)
+            else each(value, change)
+            if not isinstance(value, list) or any(isinstance(one, dict) for one in value)
+            else [change(key, one) if isinstance(one, int | float) else one for one in value]
+            for key, value in payload.items()
+        }
+    return [each(one, change) for one in payload] if isinstance(payload, list) else payload
+
+
+LIES: dict[str, Callable[[str, Any], Any]] = {
+    "all zero": lambda key, value: value if key in {"latitude", "longitude"} else 0 * value,
+    "ten times too high": lambda _, value: value * 10,
+    "NaN": lambda *_: float("nan"),
+    "null": lambda *_: None,
+    "text": lambda _, value: str(value),
+    "negative": lambda _, value: -abs(value) - 1,
+    "infinite": lambda *_: float("inf"),
+}
+
+
+def shifted(payload: Any, by: timedelta) -> Any:
+    """Return a payload that tells of other times than it says."""
+    if "forecasts" in payload:
+        for period in payload["forecasts"]:
+            end = datetime.fromisoformat(period["period_end"]) + by
+            period["period_end"] = f"{end:%Y-%m-%dT%H:%M:%S}Z"
+    elif "result" in payload:
+        watts = payload["result"]["watts"]
+        payload["result"]["watts"] = {
+            (datetime.fromisoformat(at) + by).isoformat(): power for at, power in watts.items()
+        }
+    else:
+        columns = payload.get("minutely_15") or payload["hourly"]
+        columns["time"] = [at + by.total_seconds() for at in columns["time"]]
+    return payload

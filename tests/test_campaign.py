@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import random
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import campaign
 import pytest
 from campaign import live, outcome_of, scratch
+from campaign_outside import METEO, Spell, Wrong, looking_ahead
 from campaign_plan import draw, ordinary_year
 
 from optimizer.control.guards import guard
@@ -39,6 +43,37 @@ def test_a_hundred_seeds_of_two_days_keep_every_promise(chunk: int, token: str) 
     assert not broken, "again: python tests/campaign.py --seed N"
     calm = sum(outcome.calm_minutes for outcome in outcomes)
     assert calm > 0.3 * len(outcomes) * DAYS * 1440, "too much trouble to see anything converge"
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(
+    ("spare_eur_per_kwh", "spells", "said"),
+    [
+        (0.15, (), set()),
+        (10.0, (), {"unasked"}),
+        (0.15, (Spell(METEO, Wrong.BUSY, 0.0, math.inf),), set()),
+    ],
+)
+def test_it_is_seen_whether_a_planned_life_draws_what_nobody_asked_for(
+    spare_eur_per_kwh: float, spells: tuple[Spell, ...], said: set[str], token: str
+) -> None:
+    plan = ordinary_year(token, 120, 0.6)
+    sessions = {
+        name: (replace(stays[0], arrival=plan.virtual.start),) for name, stays in plan.sessions.items()
+    }
+    planner = {"name": "planner", "planner": {"spare_eur_per_kwh": spare_eur_per_kwh}}
+    site = {**looking_ahead(random.Random(0)), "strategy": planner, "tariff": {}}
+    site["forecast"]["providers"] = ["open-meteo", "offline"]
+    chargers = [{key: value for key, value in one.items() if key != "goal"} for one in plan.values["charger"]]
+    plan = replace(
+        plan, sessions=sessions, values={**plan.values, **site, "charger": chargers}, spells=spells
+    )
+    with scratch() as folder:
+        outcome = live(plan, folder / "log.db")
+        with closing(connect_reader(folder / "log.db")) as conn:
+            sources = {name for (name,) in conn.execute("SELECT DISTINCT provider FROM forecast")}
+    assert {violation.partition(":")[0] for violation in outcome.violations} == said
+    assert ("open-meteo" in sources) is (not spells)
 
 
 @pytest.mark.campaign

@@ -88,6 +88,7 @@ def test_the_first_change_is_hunted_for_a_while(unchanged: int, wait_s: float) -
         (1000.0, 1010.0, 1910.0, 1900.0),  # three samples later
         (None, 970.0, 1000.0, 985.0),  # between the reads
         (1000.0, 1305.0, 1320.0, 1312.5),  # later than predicted
+        (1000.0, 1310.0, 1500.0, 1325.0),  # later than predicted, and then reads failed
         (1000.0, 1010.0, 1200.0, 1105.0),  # much earlier
     ],
 )

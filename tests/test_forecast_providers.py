@@ -15,7 +15,15 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_forecast_servers import ForecastServer, ForecastSolarServer, OpenMeteoServer, SolcastServer
+from fake_forecast_servers import (
+    LIES,
+    ForecastServer,
+    ForecastSolarServer,
+    OpenMeteoServer,
+    SolcastServer,
+    each,
+    shifted,
+)
 from fake_guide_server import Guide, Heard, Reply, guide_server, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -161,56 +169,12 @@ def test_nobody_at_the_address_is_unavailable(name: str, asked: Asked, token: st
     assert type(error) is Unavailable
 
 
-def each(payload: Any, change: Callable[[str, Any], Any]) -> Any:
-    """Return a payload with every number that tells of power or radiation changed."""
-    if isinstance(payload, dict):
-        return {
-            key: value
-            if key in {"time", "message", "period_end", "period"}
-            else change(key, value)
-            if isinstance(value, int | float)
-            else each(value, change)
-            if not isinstance(value, list) or any(isinstance(one, dict) for one in value)
-            else [change(key, one) if isinstance(one, int | float) else one for one in value]
-            for key, value in payload.items()
-        }
-    return [each(one, change) for one in payload] if isinstance(payload, list) else payload
-
-
-LIES: dict[str, Callable[[str, Any], Any]] = {
-    "all zero": lambda key, value: value if key in {"latitude", "longitude"} else 0 * value,
-    "ten times too high": lambda _, value: value * 10,
-    "NaN": lambda *_: float("nan"),
-    "null": lambda *_: None,
-    "text": lambda _, value: str(value),
-    "negative": lambda _, value: -abs(value) - 1,
-    "infinite": lambda *_: float("inf"),
-}
-
-
 @pytest.mark.parametrize("name", PROVIDERS)
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_is_refused(name: str, lie: str, asked: Asked, token: str) -> None:
     with served(name, token, bend=lambda payload: each(payload, LIES[lie])) as server:
         error = refused(PROVIDERS[name][1](server, token), asked)
     assert type(error) is BadAnswer
-
-
-def shifted(payload: Any, by: timedelta) -> Any:
-    """Return a payload that tells of other times than it says."""
-    if "forecasts" in payload:
-        for period in payload["forecasts"]:
-            end = datetime.fromisoformat(period["period_end"]) + by
-            period["period_end"] = f"{end:%Y-%m-%dT%H:%M:%S}Z"
-    elif "result" in payload:
-        watts = payload["result"]["watts"]
-        payload["result"]["watts"] = {
-            (datetime.fromisoformat(at) + by).isoformat(): power for at, power in watts.items()
-        }
-    else:
-        columns = payload.get("minutely_15") or payload["hourly"]
-        columns["time"] = [at + by.total_seconds() for at in columns["time"]]
-    return payload
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

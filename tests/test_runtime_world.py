@@ -65,6 +65,15 @@ def test_a_record_without_the_meter_refreshes_nothing(world: World) -> None:
     assert world.site.age_s(300.0) == 300.0
 
 
+def test_records_without_the_meter_do_not_tell_when_samples_come(world: World) -> None:
+    for stamp, at_s in (("10:00", 0.0), ("10:00", 290.0), ("10:05", 310.0)):
+        world.absorb_site(site(stamp), at_s)
+    for at_s in (610.0, 640.0, 680.0):
+        world.absorb_site(site("10:10", grid_w=None), at_s)
+    world.absorb_site(site("10:10"), 760.0)
+    assert world.site.phase_s == 2 * 297.0
+
+
 def test_a_sample_is_turned_into_a_surplus_once(world: World) -> None:
     world.absorb_site(site("10:00"), 0.0)
     world.chargers["garage"].absorb(charger(status=AWAY), 0.0)

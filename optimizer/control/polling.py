@@ -92,8 +92,9 @@ def phase_s(before_s: float | None, previous_read_s: float | None, now_s: float,
 
     `before_s` is the previous answer, `previous_read_s` the last read that did not show the sample yet.  The
     prediction from the previous answer holds while it lies between the two reads; from one sample to the next
-    it moves forward by a hundredth of the interval, to follow samples that come earlier.  Else, and at first,
-    it is the middle between the reads, as far as they are less than one interval apart.
+    it moves forward by a hundredth of the interval, to follow samples that come earlier.  One that was not
+    there as predicted came soon after, however long reads then failed.  Else, and at first, it is the middle
+    between the reads, as far as they are less than one interval apart.
     """
     if previous_read_s is None:
         return now_s
@@ -104,7 +105,10 @@ def phase_s(before_s: float | None, previous_read_s: float | None, now_s: float,
     # Where samples are skipped a read that comes too early finds an older one and would not be noticed.
     creep = _CREEP_SHARE if samples == 1 else 0.0
     predicted_s = before_s + (samples - creep) * interval_s
-    return predicted_s if samples > 0 and predicted_s > previous_read_s else middle_s
+    if samples <= 0:
+        return middle_s
+    soon_s = min(0.5 * (now_s - previous_read_s), _LATE_SHARE * interval_s)
+    return predicted_s if predicted_s > previous_read_s else previous_read_s + soon_s
 
 
 def due_s(target: Target, policy: PollPolicy) -> float:

@@ -72,7 +72,9 @@ class SiteView:
             self.unchanged_reads = 0
         else:
             self.unchanged_reads += 1
-        self.read_at_s = self.tried_at_s = now_s
+        self.tried_at_s = now_s
+        if _stamp(reading) is not None:  # a record without a stamp does not tell whether the sample is there
+            self.read_at_s = now_s
         self.failures, self.refused = 0, False
         return is_new
 
