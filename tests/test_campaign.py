@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import campaign
@@ -21,6 +22,7 @@ from campaign_plan import draw, ordinary_year
 from optimizer.control.guards import guard
 from optimizer.domain import Mode
 from optimizer.runtime.replay import guard_inputs_from, policy_from, situation_from
+from optimizer.simulation.sessions import Session
 from optimizer.store.sqlite import connect_reader
 
 CHUNKS, SEEDS, DAYS = 25, 100, 2.0
@@ -47,22 +49,20 @@ def test_a_hundred_seeds_of_two_days_keep_every_promise(chunk: int, token: str) 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize(
-    ("spare_eur_per_kwh", "spells", "said"),
+    ("import_eur_per_kwh", "spells", "said"),
     [
-        (0.15, (), set()),
-        (10.0, (), {"unasked"}),
-        (0.15, (Spell(METEO, Wrong.BUSY, 0.0, math.inf),), set()),
+        (0.30, (), set()),
+        (0.05, (), {"unasked"}),
+        (0.30, (Spell(METEO, Wrong.BUSY, 0.0, math.inf),), set()),
     ],
 )
 def test_it_is_seen_whether_a_planned_life_draws_what_nobody_asked_for(
-    spare_eur_per_kwh: float, spells: tuple[Spell, ...], said: set[str], token: str
+    import_eur_per_kwh: float, spells: tuple[Spell, ...], said: set[str], token: str
 ) -> None:
     plan = ordinary_year(token, 120, 0.6)
-    sessions = {
-        name: (replace(stays[0], arrival=plan.virtual.start),) for name, stays in plan.sessions.items()
-    }
-    planner = {"name": "planner", "planner": {"spare_eur_per_kwh": spare_eur_per_kwh}}
-    site = {**looking_ahead(random.Random(0)), "strategy": planner, "tariff": {}}
+    arrival = plan.virtual.start
+    sessions = dict.fromkeys(plan.sessions, (Session(arrival, arrival + timedelta(days=1), 20.0),))
+    site = {**looking_ahead(random.Random(0)), "tariff": {"import_eur_per_kwh": import_eur_per_kwh}}
     site["forecast"]["providers"] = ["open-meteo", "offline"]
     chargers = [{key: value for key, value in one.items() if key != "goal"} for one in plan.values["charger"]]
     plan = replace(
