@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from compared_cases import MEASURED, SAMPLE, Told, measured_cases, sample_case
-from compared_figures import figures_of, glance_head, glance_row, section
+from compared_figures import figures_of, gap_head, gap_row, glance_head, glance_row, section
 from places import ROOT
 
-_GLANCE = "glance"
+_GLANCE, _GAP = "glance", "gap"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -42,7 +42,9 @@ def told_anew(page: str, cases: Iterable[Told]) -> str:
         print(f"running {told.title} ...", file=sys.stderr, flush=True)
         figures = figures_of(told)
         page = _with_block(page, told.name, section(told, figures))
-        page = _with_block(page, _GLANCE, _with_row(block(page, _GLANCE), glance_row(told, figures)))
+        glance = _with_row(block(page, _GLANCE), glance_head(), glance_row(told, figures))
+        gaps = _with_row(block(page, _GAP), gap_head(), gap_row(told, figures))
+        page = _with_block(_with_block(page, _GLANCE, glance), _GAP, gaps)
     return page
 
 
@@ -61,9 +63,8 @@ def _with_block(page: str, name: str, text: str) -> str:
     return f"{before}{begin}{text}\n{end}{rest.partition(end)[2]}"
 
 
-def _with_row(table: str, row: str) -> str:
+def _with_row(table: str, head: Sequence[str], row: str) -> str:
     """Return the table with this row in place of the one of the same case, or at its end."""
-    head = glance_head()
     rows = {line.partition(" | ")[0]: line for line in (*table.splitlines()[len(head) :], row)}
     return "\n".join([*head, *rows.values()])
 

@@ -12,8 +12,10 @@ import pandas as pd
 from places import ROOT
 
 from optimizer.backtest.assemble import CaseOptions
+from optimizer.backtest.case import Home
 from optimizer.backtest.house_file import HouseColumns
 from optimizer.backtest.price_file import Prices
+from optimizer.plant.battery import BatteryLimits
 
 SAMPLES = ROOT / "data" / "samples"
 MEASURED = Path(os.environ.get("SUNMODE_REAL_DATA", ROOT.parent / "shared" / "data"))
@@ -24,6 +26,7 @@ _FRENCH = "home_fr_2024_30min_with_forecast.parquet"
 _SESSIONS = "sessions_trondheim_2019.csv"
 _PRICES = "prices_de_2019_hourly.csv"
 _USERS = ("Bl2-3", "Bl2-1", "AdO1-1", "AdO1-3", "AdO3-2", "AsO6-1")
+_BATTERY_KWH = 10.0
 _AWAY = timedelta(weeks=261)
 """From 2019 to 2024 by whole weeks: days of the week and both changes of the clock fall together."""
 
@@ -65,6 +68,8 @@ def measured_cases(folder: Path) -> Iterator[Told]:
     shifted = _shifted_sessions(folder / "sessions_2024.csv")
     for user in _USERS[:2]:
         yield _french(user, shifted)
+    yield _with_battery(_ohrberg("b", _USERS[0]))
+    yield _with_battery(_french(_USERS[0], shifted))
 
 
 def _command(options: str) -> str:
@@ -91,6 +96,17 @@ def _french(user: str, sessions: Path) -> Told:
     files = f"--house {_FRENCH} --to 2024-12-31 --sessions {sessions.name} --user {user}"
     title = f"French home, user {user} moved to 2024, 0.30 €/kWh"
     return Told(f"fr-{user}", title, _command(files), options)
+
+
+def _with_battery(told: Told) -> Told:
+    """Return a case with a home battery, which takes what the car leaves and covers what it can."""
+    home = Home(battery=BatteryLimits(capacity_kwh=_BATTERY_KWH))
+    return Told(
+        f"{told.name}-battery",
+        f"{told.title}, battery of {_BATTERY_KWH:g} kWh",
+        told.command.replace("backtest", "backtest --config battery.toml"),
+        replace(told.options, home=home),
+    )
 
 
 def _shifted_sessions(path: Path) -> Path:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 from compared_cases import Told
 
 from optimizer.backtest.assemble import assemble
-from optimizer.backtest.case import Case
+from optimizer.backtest.case import Case, Floats
 from optimizer.backtest.comparison import Comparison, Result, RunOptions, compare
 from optimizer.backtest.control import Control
+from optimizer.backtest.foresight import foreseen, slot_means
 from optimizer.backtest.goals import GoalSource
 from optimizer.backtest.lineup import lineup
+from optimizer.backtest.runs import run_strategy
+from optimizer.forecast.vintages import Vintages
 from optimizer.tune.weeks import only, weeks_of
+from strategies.planner import Planner, PlannerParams
 
 COLUMNS = ("strategy", "cost €", "sun %", "unmet kWh", "changes/day", "calls/day", "skill", "even weeks")
 _NONE = "-"
@@ -21,19 +26,45 @@ _NONE = "-"
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came out: `announced` and `habit` of the whole time, `even_*` of the even ISO weeks."""
+    """What came out: `announced` and `habit` of the whole time, `even_*` of the even ISO weeks.
+
+    `true_day_eur` is the planner's cost with announced goals and the days that came for forecasts.
+    """
 
     announced: Comparison
     habit: Comparison
     even_announced: Comparison
     even_habit: Comparison
+    true_day_eur: float
 
 
 def figures_of(told: Told) -> Figures:
     """Run everything."""
     announced, even_announced = _compared(told, GoalSource.ANNOUNCED)
     habit, even_habit = _compared(told, GoalSource.HABIT)
-    return Figures(announced, habit, even_announced, even_habit)
+    true_day = run_strategy(with_true_day(announced.case), Planner(PlannerParams()), Control())
+    return Figures(announced, habit, even_announced, even_habit, true_day.totals.cost_eur)
+
+
+def with_true_day(case: Case) -> Case:
+    """Return the case with what came in place of all forecasts, issued as often and as early."""
+    told = foreseen(case)
+    return replace(
+        case,
+        foresight=replace(
+            told,
+            pv=None if told.pv is None else _true(told.pv, slot_means(case, case.pv_w)),
+            load=None if told.load is None else _true(told.load, slot_means(case, case.load_w)),
+        ),
+    )
+
+
+def _true(told: Vintages, means_w: Floats) -> Vintages:
+    """Return vintages whose quantiles are all the truth; beyond the case's time nothing is said."""
+    slots = told.first[:, None] + np.arange(told.p50_w.shape[1])
+    known = (slots >= 0) & (slots < len(means_w))
+    true_w = np.where(known, means_w[np.clip(slots, 0, len(means_w) - 1)], np.nan)
+    return replace(told, p10_w=true_w, p50_w=true_w, p90_w=true_w)
 
 
 def section(told: Told, figures: Figures) -> str:
@@ -76,6 +107,26 @@ def glance_row(told: Told, figures: Figures) -> str:
 def glance_head() -> list[str]:
     """Return what stands above those lines."""
     return _head(("case", *(entry.name for entry in lineup([]))))
+
+
+def gap_row(told: Told, figures: Figures) -> str:
+    """Return the line of the table of what is left to the best there could have been, EUR."""
+    by_modes, by_any = figures.announced.mode_bound, figures.announced.bound
+    planner_eur = figures.announced.results[-1].run.totals.cost_eur
+    if by_modes is None or by_any is None:
+        raise LookupError("no bound")
+    gaps = (
+        planner_eur - by_modes.cost_eur,
+        planner_eur - figures.true_day_eur,
+        figures.true_day_eur - by_modes.cost_eur,
+        by_modes.cost_eur - by_any.cost_eur,
+    )
+    return _row([told.title, *(f"{gap:z.2f}" for gap in gaps)])
+
+
+def gap_head() -> list[str]:
+    """Return what stands above those lines."""
+    return _head(("case", "planner to best modes", "of it forecasts", "of it the rest", "best modes to LP"))
 
 
 def _compared(told: Told, goals: GoalSource) -> tuple[Comparison, Comparison]:

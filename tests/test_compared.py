@@ -25,7 +25,8 @@ def blocks() -> dict[str, str]:
     return dict(re.findall(r"<!-- ([\w-]+) -->\n(.*?)<!-- /\1 -->", page, re.DOTALL))
 
 
-CASES = [name for name in blocks() if name != "glance"]
+TABLES = {"glance", "gap"}
+CASES = [name for name in blocks() if name not in TABLES]
 
 
 def compare(*args: str) -> subprocess.CompletedProcess[str]:
@@ -51,6 +52,20 @@ def test_the_skills_at_a_glance_are_those_of_the_cases() -> None:
         skills = {cells[0].removeprefix("| "): cells[6] for cells in lines}
         assert row.split(" | ")[1:] == [*(skills[one] for one in USUAL[:-1]), f"{skills[USUAL[-1]]} |"]
         assert f"### {row.split(' | ')[0].removeprefix('| ')}\n" in found[name]
+
+
+def test_the_gaps_to_the_best_are_those_of_the_cases() -> None:
+    found = blocks()
+    rows = [row.strip("| ").split(" | ") for row in found["gap"].splitlines()[2:]]
+    assert len(rows) == len(CASES)
+    for name, (title, planner, forecast, rest, modes) in zip(CASES, rows, strict=True):
+        lines = [line.split(" | ") for line in found[name].splitlines() if line.startswith("| ")]
+        cost_eur = {cells[0].removeprefix("| "): cells[1].split(" / ")[0] for cells in lines[1:]}
+        best_eur, any_eur = (float(cost_eur[bound]) for bound in BOUNDS)
+        assert f"### {title}\n" in found[name]
+        assert float(planner) == pytest.approx(float(cost_eur["planner"]) - best_eur, abs=0.011)
+        assert float(planner) == pytest.approx(float(forecast) + float(rest), abs=0.011)
+        assert float(modes) == pytest.approx(best_eur - any_eur, abs=0.011)
 
 
 @pytest.mark.parametrize("name", ["sample", "b-Bl2-3"])
