@@ -57,7 +57,7 @@ STOP_S = 3.0
 """How long a clean stop may then spend on bringing the chargers to rest."""
 
 _DEVICE_ANSWER = 2
-_CALLS_KEPT = timedelta(days=35)
+_CALLS_KEPT = timedelta(days=14)
 
 _log = structlog.stdlib.get_logger("sunmode.service")
 

@@ -131,9 +131,11 @@ class Planner:
             return Proposal(Mode(mode), Reason.telling("planner.idle", _IDLE, {}), memory=memory)
         eur, task = list(model.tables.eur), task_of(seen, ahead, model.costs)
         alternatives = _alternatives(eur)
-        told: dict[str, float | int | str] = {"mode": Mode(mode).name, "others": others(mode, eur)}
+        told: dict[str, float | int | str] = {"mode": Mode(mode).name}
         told |= {**_due(seen, task), "change": self._change(mode, seen, ahead, task, situation.charger)}
         name, sentence = _SENTENCES[code]
+        # What the others cost stands in the alternatives: not once more among the numbers of the reason.
+        sentence = sentence.replace("{others}", others(mode, eur))
         return Proposal(Mode(mode), Reason.telling(f"planner.{name}", sentence, told), alternatives, memory)
 
     def steps(self, situation: Situation) -> tuple[Step, ...]:

@@ -44,8 +44,8 @@ INTENT_LIFE_S = 60.0
 EXCHANGE_S = 20.0
 """A call reaches the cloud within this time of its row: waiting for the commit included."""
 
-_CALLS_KEPT_DAYS = 33.0
-"""The service keeps its calls for 35 days and tidies up at night."""
+_CALLS_KEPT_DAYS = 12.0
+"""The service keeps its calls for 14 days and tidies up at night."""
 
 _FRESH_S, _STALE_S = 420.0, 900.0
 _LAG_S = 120.0

@@ -118,8 +118,8 @@ class Decider:
             session_kwh=view.session_kwh,
             surplus_w=None if site.estimate is None else self._world.shares.of(view.spec.name),
             site=site.reading,
-            data_age_s=site.age_s(now_s),
-            elapsed_s=0.0 if view.proposed_at_s is None else now_s - view.proposed_at_s,
+            data_age_s=_rounded(site.age_s(now_s)),
+            elapsed_s=0.0 if view.proposed_at_s is None else round(now_s - view.proposed_at_s, 3),
             goal=goal,
             tariff=self._rules.tariff_at(now),
             forecast=self._world.forecast,
@@ -204,6 +204,11 @@ def _claim(view: ChargerView) -> Claim:
 
 def _is_full(view: ChargerView) -> bool:
     return view.status is not None and view.status.finished
+
+
+def _rounded(seconds: float | None) -> float | None:
+    """Return a time to the millisecond: each digit is written with each decision."""
+    return None if seconds is None else round(seconds, 3)
 
 
 def _seconds(span: timedelta) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,8 @@ _GUARDED = (
     "power_w",
     "goal_left_s",
 )
+_USUAL = {one.name: one.default for one in fields(GuardInputs) if one.default is not MISSING}
+"""What need not be written."""
 
 
 class Contexts:
@@ -128,7 +130,7 @@ def inputs_of(one: Deliberation) -> dict[str, object]:
         if fresh is None
         else [fresh.stamp, fresh.changed_at_s, fresh.proven, fresh.grid_w, fresh.pv_w, fresh.repeats],
         "override": None if owner is None else [int(owner.mode), owner.until_s],
-        **{name: getattr(inputs, name) for name in _GUARDED},
+        **{name: told for name in _GUARDED if (told := getattr(inputs, name)) != _USUAL.get(name)},
     }
 
 
@@ -174,7 +176,7 @@ def guard_inputs_from(inputs: Json) -> GuardInputs:
         current=None if inputs["current"] is None else Mode(inputs["current"]),
         freshness=None if fresh is None else Freshness(*fresh),
         override=None if owner is None else Override(Mode(owner[0]), owner[1]),
-        **{name: inputs[name] for name in _GUARDED},
+        **{name: inputs[name] for name in _GUARDED if name in inputs},
     )
 
 

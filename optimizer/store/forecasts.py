@@ -49,7 +49,7 @@ RULES = (
 
 OWN_RULES = (RULES[0], Thinning(timedelta(days=30), timedelta(days=1)))
 """What was made of the log alone can be made again."""
-_OWN = "own-"
+OWN = "own-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class ForecastLog:
         """Forget vintages that lie closer together than their age is worth; return how many."""
         kept, gone = set[tuple[str, str | None]](), list[tuple[str, str]]()
         for provider, issued in await self._journal.call(_issues, timeout_s=_SLOW_S):
-            rules = OWN_RULES if provider.startswith(_OWN) else RULES
+            rules = OWN_RULES if provider.startswith(OWN) else RULES
             group = provider, _group(from_text(issued), now, rules)
             if group in kept or group[1] is None:
                 gone.append((provider, issued))
