@@ -87,8 +87,10 @@ class Target:
     hinted: bool = False
 
 
-def phase_s(before_s: float | None, previous_read_s: float | None, now_s: float, interval_s: float) -> float:
-    """Return when the sample that was new in a read at `now_s` arrived, as well as can be told.
+def phase_s(
+    before_s: float | None, previous_read_s: float | None, now_s: float, interval_s: float
+) -> float | None:
+    """Return when the sample that was new in a read at `now_s` arrived, None where nothing tells.
 
     `before_s` is the previous answer, `previous_read_s` the last read that did not show the sample yet.  The
     prediction from the previous answer holds while it lies between the two reads; from one sample to the next
@@ -97,7 +99,7 @@ def phase_s(before_s: float | None, previous_read_s: float | None, now_s: float,
     between the reads, as far as they are less than one interval apart.
     """
     if previous_read_s is None:
-        return now_s
+        return None
     middle_s = now_s - 0.5 * (now_s - previous_read_s) if now_s - previous_read_s < interval_s else now_s
     if before_s is None:
         return middle_s
