@@ -56,9 +56,11 @@ def fill_modes_eur(slot: int, now: Now, ahead: Ahead, task: Task, model: Model) 
     tables, price, feed_in = model.tables, price_at(ahead.price, task.known, slot), ahead.feed_in[slot]
     later = tables.values[int(ahead.origin + slot - tables.span[FIRST]) + 1]
     fill_chances(now.sky, model.weather.sky, tables.chances)
+    low, share = between(now.session_kwh, tables)
+    taken_kwh = tables.taken[low] + (tables.taken[low + 1] - tables.taken[low]) * share
     for mode in range(MODES):
         kw, eur_per_kwh = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
-        tables.eur[mode] = mode_eur(kw, eur_per_kwh, later[mode], now, model)
+        tables.eur[mode] = mode_eur(kw, eur_per_kwh, later[mode], taken_kwh, now, tables)
 
 
 def now_of(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Now:
@@ -93,31 +95,33 @@ def fill_chances(place: float, sky: Sky, chances: Row) -> None:
         chances[level] = (1.0 - share) * sky.moves[low][level] + share * sky.moves[high][level]
 
 
-def mode_eur(kw: float, eur_per_kwh: float, later: Row, now: Now, model: Model) -> float:
-    """Return what a mode of this power costs for the rest of the slot, and what comes `later`."""
-    tables = model.tables
-    before = place_of_kwh(now.session_kwh, tables)
-    after = place_of_kwh(now.session_kwh + kw * SLOT_H * now.left, tables)
-    levels, stays = int(tables.span[LEVELS]), 1.0 - now.leaves
-    eur = eur_per_kwh * (between(tables.taken, after, levels) - between(tables.taken, before, levels))
+def mode_eur(kw: float, eur_per_kwh: float, later: Row, taken_kwh: float, now: Now, tables: Tables) -> float:
+    """Return what a mode of this power costs for the rest of the slot, and what comes `later`.
+
+    `taken_kwh` is what was expected to be taken until now.
+    """
+    low, share = between(now.session_kwh + kw * SLOT_H * now.left, tables)
+    high, stays = low + 1, 1.0 - now.leaves
+    eur = eur_per_kwh * (tables.taken[low] + (tables.taken[high] - tables.taken[low]) * share - taken_kwh)
     if now.leaves > 0.0:
-        eur += now.leaves * between(tables.leaving, after, levels)
+        eur += now.leaves * (tables.leaving[low] + (tables.leaving[high] - tables.leaving[low]) * share)
     for level in range(len(tables.chances)):
-        if tables.chances[level] > 0.0:
-            eur += stays * tables.chances[level] * between(later[level], after, levels)
+        chance = tables.chances[level]
+        if chance > 0.0:
+            values = later[level]
+            eur += stays * chance * (values[low] + (values[high] - values[low]) * share)
     return float(eur)
 
 
-def place_of_kwh(kwh: float, tables: Tables) -> float:
-    """Return the place of an energy among the levels."""
-    return float(tables.span[LEVELS] - 1.0 - (tables.span[TOP_KWH] - kwh) / tables.span[STEP_KWH])
+def between(kwh: float, tables: Tables) -> tuple[int, float]:
+    """Return the level of energy below, and the share of the way to the next one.
 
-
-def between(values: Row, place: float, levels: int) -> float:
-    """Return the value at a place between two levels; beyond the first and the last theirs stand on."""
+    Beyond the first and the last one their values stand on.
+    """
+    levels = int(tables.span[LEVELS])
+    place = levels - 1.0 - (tables.span[TOP_KWH] - kwh) / tables.span[STEP_KWH]
     low = min(max(math.floor(place), 0), levels - 2)
-    share = min(max(place - low, 0.0), 1.0)
-    return float(values[low] + (values[low + 1] - values[low]) * share)
+    return low, min(max(place - low, 0.0), 1.0)
 
 
 def cheapest(mode: int, eur: Row, switch_eur: float) -> int:
