@@ -6,7 +6,7 @@ SHELL  := /bin/bash
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test quick lint types contracts unit campaign year kills bench compare notebooks constraints clean
+.PHONY: help demo run test quick lint types contracts unit campaign year kills bench exact compare notebooks constraints clean
 
 help:            ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,10 @@ year: $(STAMP)   ## a whole ordinary year in virtual time, in one go
 
 bench: $(STAMP)  ## speed, memory and log size, measured on this machine
 	@$(BIN)/python benchmarks/run.py
+
+SECONDS_EACH ?= 45
+exact: $(STAMP)  ## planned days beside what HiGHS proves to be the best: SECONDS_EACH=45
+	@$(BIN)/python benchmarks/exact.py --limit $(SECONDS_EACH)
 
 compare: $(STAMP) ## the usual strategies on all houses and cars at hand, into docs/compared.md
 	@$(BIN)/python benchmarks/compare.py

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +47,26 @@ def test_floors_come_first_and_the_rest_goes_by_rank(
     shares = _split(surplus_w, SECOND, FIRST)
     assert (shares.of("first"), shares.of("second")) == (first_w, second_w)
     assert shares.served == served
+
+
+@pytest.mark.parametrize(
+    ("a_due_s", "b_due_s", "b_priority", "first"),
+    [
+        (math.inf, math.inf, 1, "a"),
+        (math.inf, 900.0, 1, "b"),
+        (900.0, 1800.0, 1, "a"),
+        (1800.0, 900.0, 1, "b"),
+        (math.inf, 900.0, 2, "a"),
+    ],
+)
+def test_among_equals_the_sun_goes_where_a_goal_is_due(
+    a_due_s: float, b_due_s: float, b_priority: int, first: str
+) -> None:
+    claims = (
+        replace(FIRST, name="a", due_s=a_due_s),
+        replace(FIRST, name="b", due_s=b_due_s, priority=b_priority),
+    )
+    assert _split(2000.0, *claims).served == {first}
 
 
 def test_a_charger_without_a_car_leaves_its_share_to_the_next() -> None:

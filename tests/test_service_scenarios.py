@@ -320,6 +320,24 @@ def test_a_sun_for_one_car_goes_to_the_charger_of_the_first_rank(tmp_path: Path,
     live(tmp_path, token, script, sky=thin, chargers=pair, config=FOLLOW_THE_SUN)
 
 
+def test_a_sun_for_one_car_goes_among_equals_to_the_one_that_misses_energy_of_its_goal(
+    tmp_path: Path, token: str
+) -> None:
+    def thin(hours: float) -> tuple[float, float]:
+        return 2300.0, 300.0
+
+    async def script(life: Life) -> None:
+        await life.begin()
+        await life.passes(HOUR)
+        assert (life.mode("SQ1"), life.mode("SQ2")) == (Mode.STOP, Mode.GREEN)
+        await life.until(lambda: life.mode("SQ1") is Mode.GREEN, 3 * HOUR)
+        assert life.home.charger("SQ2").session_kwh >= 3.0
+
+    pair = (ChargerSpec("garage", "SQ1"), ChargerSpec("yard", "SQ2"))
+    goal = 'goal = [{ days = ["daily"], by = "23:30", energy_kwh = 3 }]\n'
+    live(tmp_path, token, script, sky=thin, chargers=pair, config=goal + FOLLOW_THE_SUN)
+
+
 def test_a_refused_token_is_probed_not_hammered(tmp_path: Path, token: str) -> None:
     async def script(life: Life) -> None:
         life.token = token[::-1]

@@ -1,12 +1,14 @@
 """Who gets the surplus when several cars want it.
 
-By rank: a lower `priority` number comes first, equal ones by name.  A charger that is served keeps its share,
-unless one that comes before it could have had its floor for `hold_s` in a row: charging that moves to and fro
-between cars serves neither.
+By rank: a lower `priority` number comes first.  Of equal ones those come first whose cars miss energy of a
+goal, the earliest deadline before the others: there a kWh of sun saves one from the grid, elsewhere it is
+worth less.  What is left is by name.  A charger that is served keeps its share, unless one that comes before
+it could have had its floor for `hold_s` in a row: charging that moves to and fro between cars serves neither.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ class Claim:
     """What one charger can use: nothing sensible below `floor_w`, nothing at all above `max_w`.
 
     `wants` is False while no car is plugged in, or it is full, or the owner has taken the charger in hand.
+    `due_s` is the time of the deadline by which its car still misses energy, infinite without one.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Claim:
     floor_w: float
     max_w: float
     wants: bool
+    due_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def share(surplus_w: float, claims: Sequence[Claim], before: Shares, dt_s: float
     charger's maximum, and together they do not exceed `max(0, surplus_w)`.  A deficit goes whole to the
     one charger that is still served in it, else to the first: it is the one to give way.
     """
-    ranked = sorted(claims, key=lambda claim: (claim.priority, claim.name))
+    ranked = sorted(claims, key=lambda claim: (claim.priority, claim.due_s, claim.name))
     wanting = [claim for claim in ranked if claim.wants]
     kept = [claim for claim in wanting if claim.name in before.served]
     held = _affordable(surplus_w, [*kept, *(c for c in wanting if c not in kept)], spare_first=bool(kept))

@@ -48,7 +48,7 @@ class Decider:
 
     def decide(self, now: datetime, now_s: float) -> list[Deliberation]:
         """Return what each charger shall do, in the order of the rules; changes nothing but the shares."""
-        self._share(now_s)
+        self._share(now, now_s)
         return [self._deliberate(view, now, now_s) for view in self._world.chargers.values()]
 
     def without_slot(self, one: Deliberation) -> Deliberation:
@@ -70,12 +70,12 @@ class Decider:
         reason = Reason("by_order", "{mode}, for {why}", {"mode": mode.name, "why": why})
         return Decision(now, name, mode, reason, proposed=mode)
 
-    def _share(self, now_s: float) -> None:
+    def _share(self, now: datetime, now_s: float) -> None:
         world = self._world
         since_s = 0.0 if world.shared_at_s is None else now_s - world.shared_at_s
         surplus_w = self._available_w()
         if surplus_w is not None:
-            claims = [_claim(view) for view in world.chargers.values()]
+            claims = [_claim(view, self._goal(view, now)) for view in world.chargers.values()]
             world.shares = share(surplus_w, claims, world.shares, since_s, self._rules.share_hold_s)
         world.shared_at_s = now_s
 
@@ -106,8 +106,7 @@ class Decider:
 
     def _situation(self, view: ChargerView, now: datetime, now_s: float) -> Situation:
         site = self._world.site
-        # A full car shows it only while it may charge: its goal would be at risk again in STOP.
-        goal = None if view.had_enough else self._rules.goal_for(view.spec.name, now)
+        goal = self._goal(view, now)
         habit = view.habit if goal is None else None
         return Situation(
             now=now,
@@ -128,6 +127,10 @@ class Decider:
             stayed_s=0.0 if habit is None or view.came_at is None else _seconds(now - view.came_at),
             memory=view.memory,
         )
+
+    def _goal(self, view: ChargerView, now: datetime) -> Goal | None:
+        # A full car shows it only while it may charge: its goal would be at risk again in STOP.
+        return None if view.had_enough else self._rules.goal_for(view.spec.name, now)
 
     def _inputs(self, view: ChargerView, situation: Situation, now_s: float) -> GuardInputs:
         left_s = _left_s(situation.goal, situation.now)
@@ -196,10 +199,12 @@ def checked(proposal: Proposal) -> Proposal:
     return replace(proposal, mode=Mode(proposal.mode), alternatives=alternatives)
 
 
-def _claim(view: ChargerView) -> Claim:
+def _claim(view: ChargerView, goal: Goal | None) -> Claim:
     spec = view.spec
     wants = view.connected and not _is_full(view) and view.override is None
-    return Claim(spec.name, spec.priority, spec.green_floor_w, spec.max_power_w, wants)
+    misses = goal is not None and goal.energy_kwh > (view.session_kwh or 0.0)
+    due_s = goal.deadline.timestamp() if goal is not None and misses else math.inf
+    return Claim(spec.name, spec.priority, spec.green_floor_w, spec.max_power_w, wants, due_s)
 
 
 def _is_full(view: ChargerView) -> bool:
