@@ -1,8 +1,9 @@
 """Whole lives of the whole service in virtual time: each seed is a site, an owner, and a series of mishaps.
 
 The service is the real one with its real log; the house, the cloud and the clock are virtual.  A life is
-judged by `campaign_oracles`; equal seeds give equal traces.  `python tests/campaign.py --seeds 2000 --days 3`
-lives as many as one likes, `--seed 17` lives one of them again, `--year` lives an ordinary year in one go.
+judged by `campaign_oracles` and `campaign_audit`; equal seeds give equal traces.
+`python tests/campaign.py --seeds 2000 --days 3` lives as many as one likes, `--seed 17` lives one of them
+again, `--year` lives an ordinary year in one go.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from typing import Any, NoReturn
 
 import httpx
 import structlog
-from campaign_oracles import Boots, Border, Watcher, audit, foreseen, trace_rows
+from campaign_audit import Boots, audit, foreseen, trace_rows
+from campaign_oracles import Border, Watcher
 from campaign_outside import KEY, Outside
 from campaign_plan import DAY_S, SAMPLES, Break, End, Order, Outage, Plan, Shift, Trouble, draw, ordinary_year
 from starlette.applications import Starlette
