@@ -32,6 +32,7 @@ from optimizer.backtest.minute import (
     permitted_for_s,
     plugged,
     read_charger,
+    read_in_vain,
     sampled,
     unattended,
     unplugged,
@@ -181,7 +182,10 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
         elif view.mode != house.mode:
             house = unattended(house, view.mode)
         elif idle:
+            limit = min(end, arrival, look_at, sample_at if kit.has_battery else end)
             until = max(until, limit)
+            view, reads = read_in_vain(view, until, rules)
+            calls += reads
         if kit.has_battery or tracing or house.ev_w > 0.0:
             for each in range(minute, until):
                 sun_w, base_w = pv_w[each], load_w[each]

@@ -221,7 +221,7 @@ def read_charger(view: View, house: House, minute: int, rules: Rules) -> View:
     elif connected:
         wait_min = rules.connected_min
     else:
-        wait_min = rules.dark_min if view.sample.pv_w < DARK_W else rules.idle_min
+        wait_min = _idle_min(view, rules)
     return View(
         view.known,
         view.surplus_w,
@@ -238,6 +238,38 @@ def read_charger(view: View, house: House, minute: int, rules: Rules) -> View:
         view.mode,
         view.changed_min,
     )
+
+
+def read_in_vain(view: View, until: int, rules: Rules) -> tuple[View, int]:
+    """Return the view after reading an empty charger as often as it is due before a minute, and how often."""
+    wait_min = _idle_min(view, rules)
+    reads = max(0, (until - 1 - view.due_min) // wait_min + 1)
+    if reads == 0:
+        return view, 0
+    read_min = view.due_min + (reads - 1) * wait_min
+    return (
+        View(
+            view.known,
+            view.surplus_w,
+            view.base_load_w,
+            view.sample,
+            view.sample_min,
+            view.looked_min,
+            view.connected,
+            view.full,
+            view.session_kwh,
+            view.ev_w,
+            read_min,
+            read_min + wait_min,
+            view.mode,
+            view.changed_min,
+        ),
+        reads,
+    )
+
+
+def _idle_min(view: View, rules: Rules) -> int:
+    return rules.dark_min if view.sample.pv_w < DARK_W else rules.idle_min
 
 
 def decided(view: View, mode: int, minute: int) -> View:
