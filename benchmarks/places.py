@@ -27,9 +27,9 @@ def workplace() -> Iterator[Path]:
         yield Path(folder)
 
 
-def shipped(database: Path) -> Settings:
-    """Return the shipped settings with another database."""
-    settings = load_settings(SHIPPED, {})
+def shipped(database: Path, strategy: str = "planner") -> Settings:
+    """Return the shipped settings with another database, and perhaps another strategy than the default."""
+    settings = load_settings(SHIPPED, {"SUNMODE_STRATEGY__NAME": strategy})
     store = settings.store.model_copy(update={"path": database})
     return settings.model_copy(update={"store": store})
 
