@@ -130,7 +130,7 @@ def inputs_of(one: Deliberation) -> dict[str, object]:
         if fresh is None
         else [fresh.stamp, fresh.changed_at_s, fresh.proven, fresh.grid_w, fresh.pv_w, fresh.repeats],
         "override": None if owner is None else [int(owner.mode), owner.until_s],
-        **{name: told for name in _GUARDED if (told := getattr(inputs, name)) != _USUAL.get(name)},
+        **{name: told for name in _GUARDED if (told := getattr(inputs, name)) != _USUAL.get(name, MISSING)},
     }
 
 
