@@ -79,6 +79,12 @@ def test_the_first_change_is_hunted_for_a_while(unchanged: int, wait_s: float) -
     assert due_s(replace(SITE, phase_s=None, unchanged_reads=unchanged), POLICY) == 1000.0 + wait_s
 
 
+@pytest.mark.parametrize(("interval_s", "wait_s"), [(300.0, 30.0), (60.0, 10.0), (5.0, 5.0), (1.0, 1.0)])
+def test_samples_that_come_often_are_not_hunted_for(interval_s: float, wait_s: float) -> None:
+    hunting = replace(SITE, phase_s=None)
+    assert due_s(hunting, PollPolicy(site_interval_s=interval_s)) == 1000.0 + wait_s
+
+
 @pytest.mark.parametrize(
     ("before_s", "previous_read_s", "now_s", "phase"),
     [

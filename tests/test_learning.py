@@ -162,6 +162,7 @@ def test_a_stop_leaves_green_behind_where_it_was_shown_to_work(tmp_path: Path, t
         await life.begin()
         await life.passes(300)
         await life.ends()
+        await life.passes(120)
         assert life.mode() is Mode.STOP
         write_proof(life.settings.store.path, SPEC, START, WORKS)
         await life.begin()

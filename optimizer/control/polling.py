@@ -29,6 +29,8 @@ _LATE_SHARE = 0.05
 _LATE_LONGEST_SHARE = 0.4
 _HUNT_SHARE = 0.1
 _HUNT_READS = 12
+_HUNT_S = 10.0
+"""Samples that come often are not hunted for: that would take a minute's calls in a second."""
 DARK_W = 20.0
 """Below this the roof is dark."""
 
@@ -135,7 +137,7 @@ def _site_due_s(target: Target, last_read_s: float, policy: PollPolicy) -> float
         if last_read_s < expected_s:
             return expected_s
     if target.phase_s is None and target.unchanged_reads <= _HUNT_READS:
-        return last_read_s + _HUNT_SHARE * policy.site_interval_s
+        return last_read_s + max(_HUNT_SHARE * policy.site_interval_s, min(policy.site_interval_s, _HUNT_S))
     # Without a car there is no hurry: the distance goes on growing up to that of the regular reads.
     longest = _LATE_LONGEST_SHARE if watched else samples
     doublings = min(max(0, target.unchanged_reads - 1), 10)
