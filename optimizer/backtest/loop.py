@@ -164,14 +164,14 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
             elif proposed == view.mode and not at_risk:
                 settled_s = min(holds_s, permitted_for_s(view, need_kwh, left_s, minute, rules), DAY_S)
                 settled_min = minute + int(settled_s / MINUTE_S)
-        until, limit = minute + 1, min(end, departure if plugged_in else arrival, look_at, view.due_min)
+        until, limit = minute + 1, min(end, departure if plugged_in else arrival, look_at)
         if kit.has_battery:
             limit = min(limit, sample_at)
         if plugged_in:
             surplus_w = pv_w[minute] - load_w[minute]
             if is_resting(house, surplus_w, view.mode, kit):
                 if settled_min > minute + 1 and not idle:
-                    limit = min(limit, settled_min, goal_starts[goal + 1])
+                    limit = min(limit, view.due_min, settled_min, goal_starts[goal + 1])
                     until = _rests_until(pv_w, load_w, house, minute + 1, limit, kit)
                     asked = until - 1
             else:
@@ -182,7 +182,6 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
         elif view.mode != house.mode:
             house = unattended(house, view.mode)
         elif idle:
-            limit = min(end, arrival, look_at, sample_at if kit.has_battery else end)
             until = max(until, limit)
             view, reads = read_in_vain(view, until, rules)
             calls += reads

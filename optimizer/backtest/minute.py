@@ -222,6 +222,22 @@ def read_charger(view: View, house: House, minute: int, rules: Rules) -> View:
         wait_min = rules.connected_min
     else:
         wait_min = _idle_min(view, rules)
+    return _read(view, minute, wait_min, connected, full, house.session_kwh, house.ev_w)
+
+
+def read_in_vain(view: View, until: int, rules: Rules) -> tuple[View, int]:
+    """Return the view after reading an empty charger as often as it is due before a minute, and how often."""
+    wait_min = _idle_min(view, rules)
+    reads = max(0, (until - 1 - view.due_min) // wait_min + 1)
+    if reads == 0:
+        return view, 0
+    last_min = view.due_min + (reads - 1) * wait_min
+    return _read(view, last_min, wait_min, view.connected, view.full, view.session_kwh, view.ev_w), reads
+
+
+def _read(
+    view: View, minute: int, wait_min: int, connected: bool, full: bool, session_kwh: float, ev_w: float
+) -> View:
     return View(
         view.known,
         view.surplus_w,
@@ -231,40 +247,12 @@ def read_charger(view: View, house: House, minute: int, rules: Rules) -> View:
         view.looked_min,
         connected,
         full,
-        house.session_kwh,
-        house.ev_w,
+        session_kwh,
+        ev_w,
         minute,
         minute + wait_min,
         view.mode,
         view.changed_min,
-    )
-
-
-def read_in_vain(view: View, until: int, rules: Rules) -> tuple[View, int]:
-    """Return the view after reading an empty charger as often as it is due before a minute, and how often."""
-    wait_min = _idle_min(view, rules)
-    reads = max(0, (until - 1 - view.due_min) // wait_min + 1)
-    if reads == 0:
-        return view, 0
-    read_min = view.due_min + (reads - 1) * wait_min
-    return (
-        View(
-            view.known,
-            view.surplus_w,
-            view.base_load_w,
-            view.sample,
-            view.sample_min,
-            view.looked_min,
-            view.connected,
-            view.full,
-            view.session_kwh,
-            view.ev_w,
-            read_min,
-            read_min + wait_min,
-            view.mode,
-            view.changed_min,
-        ),
-        reads,
     )
 
 
