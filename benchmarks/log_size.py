@@ -13,14 +13,13 @@ from life import live
 from places import workplace
 from result import Result
 
+from optimizer.service import CALLS_KEPT
 from optimizer.store.forecasts import OWN, OWN_RULES, RULES
 
 COMMAND = "python benchmarks/run.py log"
 LIMIT_MB = 40.0
 _WEEK, _YEAR = 7.0, timedelta(days=365)
 _SEASONS = tuple(datetime(2019, month, 14, tzinfo=UTC) for month in (1, 4, 7, 10))
-_CALL_DAYS = 14.0
-"""How long the service keeps the ledger of its calls; forecasts are thinned, all else stays for years."""
 
 
 def measure() -> list[Result]:
@@ -63,10 +62,10 @@ def _lived(database: Path, start: datetime, days: float) -> Path:
 
 
 def _kept_bytes(table: str, per_day: Mapping[str, float], forecasts: float) -> float:
-    """Return what a table has on the disk after a year."""
+    """Return what a table has on the disk after a year: all of it, but for calls and forecasts."""
     if table == "forecast":
         return forecasts
-    return per_day[table] * (_CALL_DAYS if table == "call" else _YEAR.days)
+    return per_day[table] * (CALLS_KEPT if table == "call" else _YEAR).days
 
 
 def _bytes_of_forecasts(database: Path) -> float:

@@ -183,6 +183,10 @@ class Goal:
     deadline: datetime
     energy_kwh: float
 
+    def missing_kwh(self, taken_kwh: float | None) -> float:
+        """Return what is still missing; a session of which nothing is known has taken nothing."""
+        return max(0.0, self.energy_kwh - (taken_kwh or 0.0))
+
 
 @dataclass(frozen=True, slots=True)
 class PriceStep:
@@ -312,9 +316,7 @@ class Situation:
     @property
     def need_kwh(self) -> float:
         """What the goal still misses, 0 without one."""
-        if self.goal is None:
-            return 0.0
-        return max(0.0, self.goal.energy_kwh - (self.session_kwh or 0.0))
+        return 0.0 if self.goal is None else self.goal.missing_kwh(self.session_kwh)
 
 
 ReasonParams = Mapping[str, float | int | str]

@@ -57,7 +57,8 @@ STOP_S = 3.0
 """How long a clean stop may then spend on bringing the chargers to rest."""
 
 _DEVICE_ANSWER = 2
-_CALLS_KEPT = timedelta(days=14)
+CALLS_KEPT = timedelta(days=14)
+"""How long the ledger keeps calls; the limits ask for a day of them."""
 
 _log = structlog.stdlib.get_logger("sunmode.service")
 
@@ -346,7 +347,7 @@ class Service:
     async def _prune(self) -> None:
         now = self._ports.clock.now()
         before = now - timedelta(days=self.settings.store.keep_days)
-        await self.store.prune(before, max(before, now - _CALLS_KEPT))
+        await self.store.prune(before, max(before, now - CALLS_KEPT))
         await self.store.forecasts.thin(now)
 
     async def _backup(self) -> None:

@@ -15,6 +15,7 @@ from campaign_outside import Outside
 from campaign_plan import DAY_S, Plan
 
 from optimizer.domain import Mode
+from optimizer.service import CALLS_KEPT
 from optimizer.simulation.cloud import VirtualCloud
 from optimizer.simulation.faults import FaultKind
 from optimizer.simulation.wire import COMMAND
@@ -23,8 +24,8 @@ INTENT_LIFE_S = 60.0
 EXCHANGE_S = 20.0
 """A call reaches the cloud within this time of its row: waiting for the commit included."""
 
-_CALLS_KEPT_DAYS = 12.0
-"""The service keeps its calls for 14 days and tidies up at night."""
+_CALLS_KEPT_DAYS = CALLS_KEPT.days - 2.0
+"""The service tidies up at night."""
 _TOO_OFTEN = frozenset((FaultKind.THROTTLED.value, FaultKind.TOO_MANY_REQUESTS.value, "minute", "banned"))
 _NEVER_UNTOLD = 5
 _MOSTLY_SUN = 0.6

@@ -149,8 +149,8 @@ class Outside(httpx.AsyncBaseTransport):
         return httpx.Response(reply.status, headers=list(reply.headers), content=reply.body)
 
     def _answer(self, request: httpx.Request, now: datetime, wrong: Wrong | None) -> Reply:
-        heard = Heard("GET", request.url.raw_path.decode(), dict(request.headers), b"", 0)
-        heard.headers.update({name.title(): text for name, text in request.headers.items()})
+        headers = {name.title(): text for name, text in request.headers.items()}
+        heard = Heard("GET", request.url.raw_path.decode(), headers, b"", 0)
         if request.url.host == MARKET:
             return _prices(now, wrong)
         server = self._servers[request.url.host]

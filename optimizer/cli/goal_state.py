@@ -50,7 +50,7 @@ def _of_this_stay(charge: Charge | None, session: OpenSession | None) -> Charge 
 def _state(name: str, found: Wanted, session: OpenSession | None, power_w: float, now: datetime) -> GoalState:
     if session is None:
         return GoalState(name, found, 0.0, None)
-    need_kwh = max(0.0, found.goal.energy_kwh - session.ev_kwh)
+    need_kwh = found.goal.missing_kwh(session.ev_kwh)
     within_kwh = reachable_kwh(power_w, (found.goal.deadline - now).total_seconds())
     return GoalState(name, found, session.ev_kwh, max(0.0, need_kwh - within_kwh))
 

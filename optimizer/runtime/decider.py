@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -48,8 +48,10 @@ class Decider:
 
     def decide(self, now: datetime, now_s: float) -> list[Deliberation]:
         """Return what each charger shall do, in the order of the rules; changes nothing but the shares."""
-        self._share(now, now_s)
-        return [self._deliberate(view, now, now_s) for view in self._world.chargers.values()]
+        goals = {name: self._goal(view, now) for name, view in self._world.chargers.items()}
+        self._share(goals, now_s)
+        views = self._world.chargers.items()
+        return [self._deliberate(view, goals[name], now, now_s) for name, view in views]
 
     def without_slot(self, one: Deliberation) -> Deliberation:
         """Return the same deliberation for when the budget has no call left for a rise."""
@@ -70,12 +72,12 @@ class Decider:
         reason = Reason("by_order", "{mode}, for {why}", {"mode": mode.name, "why": why})
         return Decision(now, name, mode, reason, proposed=mode)
 
-    def _share(self, now: datetime, now_s: float) -> None:
+    def _share(self, goals: Mapping[str, Goal | None], now_s: float) -> None:
         world = self._world
         since_s = 0.0 if world.shared_at_s is None else now_s - world.shared_at_s
         surplus_w = self._available_w()
         if surplus_w is not None:
-            claims = [_claim(view, self._goal(view, now)) for view in world.chargers.values()]
+            claims = [_claim(view, goals[name]) for name, view in world.chargers.items()]
             world.shares = share(surplus_w, claims, world.shares, since_s, self._rules.share_hold_s)
         world.shared_at_s = now_s
 
@@ -99,14 +101,13 @@ class Decider:
         views = self._world.chargers.values()
         return sum(view.ev_w or 0.0 for view in views if view.override is not None)
 
-    def _deliberate(self, view: ChargerView, now: datetime, now_s: float) -> Deliberation:
-        situation = self._situation(view, now, now_s)
+    def _deliberate(self, view: ChargerView, goal: Goal | None, now: datetime, now_s: float) -> Deliberation:
+        situation = self._situation(view, goal, now, now_s)
         proposal = proposed(self._strategy, situation, self._rules.guard.resting_mode, self._on_fault)
         return ruled(situation, proposal, self._inputs(view, situation, now_s), self._guard)
 
-    def _situation(self, view: ChargerView, now: datetime, now_s: float) -> Situation:
+    def _situation(self, view: ChargerView, goal: Goal | None, now: datetime, now_s: float) -> Situation:
         site = self._world.site
-        goal = self._goal(view, now)
         habit = view.habit if goal is None else None
         return Situation(
             now=now,
@@ -202,7 +203,7 @@ def checked(proposal: Proposal) -> Proposal:
 def _claim(view: ChargerView, goal: Goal | None) -> Claim:
     spec = view.spec
     wants = view.connected and not _is_full(view) and view.override is None
-    misses = goal is not None and goal.energy_kwh > (view.session_kwh or 0.0)
+    misses = goal is not None and goal.missing_kwh(view.session_kwh) > 0.0
     due_s = goal.deadline.timestamp() if goal is not None and misses else math.inf
     return Claim(spec.name, spec.priority, spec.green_floor_w, spec.max_power_w, wants, due_s)
 
