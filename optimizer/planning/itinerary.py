@@ -19,6 +19,7 @@ from optimizer.sensed import Sensed
 _HALVINGS = 7
 _BEYOND = 1.2
 """Of full power: more surplus than this changes nothing."""
+_NOTHING_KWH = 1e-6
 
 
 class Step(NamedTuple):
@@ -79,13 +80,18 @@ def itinerary(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Iterator[
 def next_change(start: Start, ahead: Ahead, task: Task, model: Model) -> tuple[int, int] | None:
     """Return the slot and the mode of the first change that is expected within a day; None without one.
 
-    The tables must hold the plan.
+    A car that has all that the plan can give it draws nothing in any mode: no change comes after that.  The
+    tables must hold the plan.
     """
-    kwh = model.tables.span[TOP_KWH] - start.missing * model.tables.span[STEP_KWH]
+    missing_kwh = start.missing * model.tables.span[STEP_KWH]
+    kwh = model.tables.span[TOP_KWH] - missing_kwh
     now = _next(start.slot, float(start.sky), kwh, ahead, task, model)
-    for slot, mode, _kwh, _eur in islice(_walk(start.slot, start.mode, now, ahead, task, model), DAY_SLOTS):
+    for slot, mode, drawn_kwh, _eur in islice(_walk(start.slot, start.mode, now, ahead, task, model), DAY_SLOTS):
         if mode != start.mode:
             return slot, mode
+        missing_kwh -= drawn_kwh
+        if missing_kwh <= _NOTHING_KWH:
+            break
     return None
 
 
