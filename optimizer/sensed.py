@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from operator import is_
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from optimizer.ahead import DAY_SLOTS, NO_HABITS, NOTHING_SAID, SLOT_S, Ahead, Habits, Outlook
+from optimizer.ahead import DAY_SLOTS, NO_HABITS, NOTHING, NOTHING_SAID, SLOT_S, Ahead, Habits, Outlook
 from optimizer.domain import ChargerSpec, Forecast, Habit, Mode, Situation
 
 PAST_SLOTS = DAY_SLOTS
@@ -116,10 +117,17 @@ def _into_slot_s(now: datetime) -> float:
     return (now.minute * 60.0 + now.second + now.microsecond / 1e6) % SLOT_S
 
 
+def _slot_start(now: datetime) -> datetime:
+    return now - timedelta(seconds=_into_slot_s(now))
+
+
+def _origin(now: datetime) -> int:
+    return round(_slot_start(now).timestamp() / SLOT_S) - PAST_SLOTS
+
+
 def ahead_of(situation: Situation, slots: int) -> Ahead:
     """Return what is known of the last `PAST_SLOTS` quarter hours and of `slots` from the present one on."""
-    present = situation.now - timedelta(seconds=_into_slot_s(situation.now))
-    origin, tariff = round(present.timestamp() / SLOT_S) - PAST_SLOTS, situation.tariff
+    present, origin, tariff = _slot_start(situation.now), _origin(situation.now), situation.tariff
     starts = [present + timedelta(seconds=SLOT_S * n) for n in range(-PAST_SLOTS, slots)]
     known = len(starts) if tariff.known_until is None else _slot_at(tariff.known_until) - origin
     return Ahead(
@@ -135,6 +143,26 @@ def ahead_of(situation: Situation, slots: int) -> Ahead:
         load=_outlook(situation.load_forecast, origin),
         habits=_habits(situation.habit),
     )
+
+
+class Lookout:
+    """Looks ahead for one charger; anew only when a quarter hour has begun or something else is known."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._known: tuple[object, ...] = (None,)
+        self._ahead = NOTHING
+
+    def ahead(self, situation: Situation) -> tuple[Ahead, bool]:
+        """Return what `ahead_of` does, and whether something else is known than when it was asked last.
+
+        That is told by the objects: to compare what they say would take as long as to look ahead.
+        """
+        known = (situation.tariff, situation.forecast, situation.load_forecast, situation.habit)
+        is_news = len(known) != len(self._known) or not all(map(is_, known, self._known))
+        if is_news or self._ahead.origin != _origin(situation.now):
+            self._known, self._ahead = known, ahead_of(situation, self._slots)
+        return self._ahead, is_news
 
 
 def slots_to_goal(situation: Situation) -> int:

@@ -19,11 +19,11 @@ from optimizer.params import doc
 from optimizer.planning.choice import cheapest, value_modes
 from optimizer.planning.expected import MOST_SLOTS, Costs, Task, taken_kwh, task_of
 from optimizer.planning.itinerary import Start, Step, edges, hours_until, itinerary, next_change, start_of
-from optimizer.planning.lookahead import Model, Weather, tables_of
+from optimizer.planning.lookahead import Model, Weather, forget, tables_of
 from optimizer.planning.outcome import Drive
 from optimizer.planning.sky import sky_of
 from optimizer.plant.charger import PILOT_MIN_A
-from optimizer.sensed import Sensed, ahead_of, sensed
+from optimizer.sensed import Lookout, Sensed, sensed
 
 Share = Annotated[float, Ge(0.0), Le(1.0)]
 
@@ -106,6 +106,7 @@ class Planner:
     def __init__(self, params: PlannerParams) -> None:
         self.params = params
         self._settings: dict[ChargerSpec, Model] = {}
+        self._lookouts: dict[ChargerSpec, Lookout] = {}
         self._changes: dict[ChargerSpec, tuple[Asked, Change | None]] = {}
 
     @property
@@ -162,8 +163,15 @@ class Planner:
         return ", ".join(told) or "no change within a day"
 
     def _asked(self, situation: Situation) -> tuple[Sensed, Ahead, Model]:
-        ahead = ahead_of(situation, MOST_SLOTS) if situation.connected else NOTHING
-        return sensed(situation), ahead, self.setting(situation.charger)
+        seen, model = sensed(situation), self.setting(situation.charger)
+        if not situation.connected:
+            return seen, NOTHING, model
+        lookout = self._lookouts.setdefault(situation.charger, Lookout(MOST_SLOTS))
+        ahead, is_news = lookout.ahead(situation)
+        if is_news:
+            forget(model.tables)
+            self._changes.pop(situation.charger, None)
+        return seen, ahead, model
 
 
 def model_of(params: PlannerParams, charger: ChargerSpec) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +23,7 @@ from optimizer.domain import (
     Situation,
     Tariff,
 )
+from optimizer.planning import itinerary
 from optimizer.planning.lookahead import FIRST
 from optimizer.planning.sky import sky_of
 from strategies.planner import Planner, PlannerParams
@@ -163,6 +165,36 @@ def test_a_plan_made_before_and_one_made_anew_decide_the_same(seed: int) -> None
     used.propose(first)
     later = replace(first, now=NOON + timedelta(minutes=50), session_kwh=one.need_kwh / 3.0)
     assert used.propose(later) == fresh.propose(later)
+
+
+CHANGES = {
+    "forecast": {"forecast": DARK},
+    "load": {"load_forecast": forecast(dict.fromkeys(range(24), 3000.0))},
+    "prices": {"tariff": CHEAP_AT_NIGHT},
+    "all of them": {"forecast": None, "load_forecast": None, "tariff": PAID},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_newly_known_is_planned_with_at_once(change: str) -> None:
+    used, first = Planner(PlannerParams()), situation(2100.0, due(10.0, 20.0))
+    before = used.propose(first)
+    later = replace(first, now=NOON + timedelta(minutes=2), **CHANGES[change])  # type: ignore[arg-type]
+    assert used.propose(later) == Planner(PlannerParams()).propose(later)
+    assert used.propose(later).alternatives != before.alternatives
+
+
+@pytest.mark.parametrize("tariff", [Tariff(0.30, 0.08), CHEAP_AT_NIGHT])
+@given(surplus_w=st.floats(-3000.0, 9000.0), kwh=st.floats(0.5, 25.0), hours=st.floats(0.5, 30.0))
+@settings(max_examples=10, deadline=None)
+def test_no_change_is_expected_after_the_car_has_all_that_it_may_take(
+    tariff: Tariff, surplus_w: float, kwh: float, hours: float
+) -> None:
+    seen = situation(surplus_w, due(kwh, hours), tariff=tariff)
+    said = str(Planner(PlannerParams()).propose(seen).reason)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(itinerary, "_NOTHING_KWH", -math.inf)
+        assert str(Planner(PlannerParams()).propose(seen).reason) == said
 
 
 def test_a_plan_stands_as_long_as_nothing_it_was_made_from_changes() -> None:

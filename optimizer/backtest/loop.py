@@ -25,6 +25,7 @@ from optimizer.backtest.minute import (
     is_idle,
     is_look_due,
     is_resting,
+    is_told,
     looked,
     may_draw,
     may_follow,
@@ -171,9 +172,11 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
             surplus_w = pv_w[minute] - load_w[minute]
             if is_resting(house, surplus_w, view.mode, kit):
                 if settled_min > minute + 1 and not idle:
-                    limit = min(limit, view.due_min, settled_min, goal_starts[goal + 1])
+                    limit = min(limit, settled_min, goal_starts[goal + 1])
+                    limit = limit if is_told(view, house) else min(limit, view.due_min)
                     until = _rests_until(pv_w, load_w, house, minute + 1, limit, kit)
-                    asked = until - 1
+                    view, reads = read_in_vain(view, house, until, rules)
+                    asked, calls = until - 1, calls + reads
             else:
                 house = charged(house, surplus_w, view.mode, kit)
                 ev_kwh += house.ev_w * KWH_PER_W_MIN
@@ -183,7 +186,7 @@ def simulate(  # noqa: C901, PLR0912, PLR0915 - one loop in one piece: what it h
             house = unattended(house, view.mode)
         elif idle:
             until = max(until, limit)
-            view, reads = read_in_vain(view, until, rules)
+            view, reads = read_in_vain(view, house, until, rules)
             calls += reads
         if kit.has_battery or tracing or house.ev_w > 0.0:
             for each in range(minute, until):

@@ -211,23 +211,25 @@ def may_draw(view: View) -> bool:
 
 def read_charger(view: View, house: House, minute: int, rules: Rules) -> View:
     """Return the view after the charger was read, with when that is to be done again."""
-    status = house.charger[0]
-    connected = status != AVAILABLE
-    charging = status == CHARGING or house.ev_w > 0.0
-    came = connected and not view.connected
-    full = connected and (status == SUSPENDED_EV or (view.full and not came and house.ev_w <= 0.0))
-    if charging:
-        wait_min = rules.active_min
-    elif connected:
-        wait_min = rules.connected_min
-    else:
-        wait_min = _idle_min(view, rules)
+    connected, wait_min = house.charger[0] != AVAILABLE, _wait_min(view, house, rules)
+    full = connected and _is_seen_full(view, house)
     return _read(view, minute, wait_min, connected, full, house.session_kwh, house.ev_w)
 
 
-def read_in_vain(view: View, until: int, rules: Rules) -> tuple[View, int]:
-    """Return the view after reading an empty charger as often as it is due before a minute, and how often."""
-    wait_min = _idle_min(view, rules)
+def is_told(view: View, house: House) -> bool:
+    """Tell whether the view has all that reading the charger of a car that is there would tell."""
+    same = view.connected and view.ev_w == house.ev_w and view.session_kwh == house.session_kwh
+    return same and view.full == _is_seen_full(view, house)
+
+
+def _is_seen_full(view: View, house: House) -> bool:
+    stays = view.connected and view.full and house.ev_w <= 0.0
+    return stays or house.charger[0] == SUSPENDED_EV
+
+
+def read_in_vain(view: View, house: House, until: int, rules: Rules) -> tuple[View, int]:
+    """Return the view after reading what it knows as often as that is due before a minute, and how often."""
+    wait_min = _wait_min(view, house, rules)
     reads = max(0, (until - 1 - view.due_min) // wait_min + 1)
     if reads == 0:
         return view, 0
@@ -256,7 +258,12 @@ def _read(
     )
 
 
-def _idle_min(view: View, rules: Rules) -> int:
+def _wait_min(view: View, house: House, rules: Rules) -> int:
+    """Return for how long a charger that was read in this state is not read again."""
+    if house.charger[0] == CHARGING or house.ev_w > 0.0:
+        return rules.active_min
+    if house.charger[0] != AVAILABLE:
+        return rules.connected_min
     return rules.dark_min if view.sample.pv_w < DARK_W else rules.idle_min
 
 

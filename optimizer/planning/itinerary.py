@@ -86,7 +86,9 @@ def next_change(start: Start, ahead: Ahead, task: Task, model: Model) -> tuple[i
     missing_kwh = start.missing * model.tables.span[STEP_KWH]
     kwh = model.tables.span[TOP_KWH] - missing_kwh
     now = _next(start.slot, float(start.sky), kwh, ahead, task, model)
-    for slot, mode, drawn_kwh, _eur in islice(_walk(start.slot, start.mode, now, ahead, task, model), DAY_SLOTS):
+    for slot, mode, drawn_kwh, _eur in islice(
+        _walk(start.slot, start.mode, now, ahead, task, model), DAY_SLOTS
+    ):
         if mode != start.mode:
             return slot, mode
         missing_kwh -= drawn_kwh

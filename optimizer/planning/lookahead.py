@@ -140,6 +140,11 @@ def is_planned(slot: int, key: Key, tables: Tables) -> bool:
     return True
 
 
+def forget(tables: Tables) -> None:
+    """Let the next plan be made anew: its key tells neither prices nor vintages of one quarter hour apart."""
+    tables.span[SLOTS] = 0.0
+
+
 def key_of(ahead: Ahead, task: Task, power_w: float) -> Key:
     """Return what a plan follows from, apart from what never changes."""
     origin = float(ahead.origin)
