@@ -67,10 +67,8 @@ class ChargerStatus(IntEnum):
 
     @property
     def tells_of_car(self) -> bool:
-        """Whether the code tells if a car is plugged in; a fault, an update or a reservation does not.
-
-        `UNAVAILABLE` does: a charger goes out of service when no car is charging at it.
-        """
+        """Whether the code tells if a car is plugged in: not a fault, an update or a reservation does."""
+        # A charger goes out of service when no car is charging at it.
         return self.connected or self in {ChargerStatus.AVAILABLE, ChargerStatus.UNAVAILABLE}
 
     @property
@@ -390,8 +388,7 @@ class Decision:
 class Strategy(Protocol):
     """A policy.  `serves_goals` is False only for one that shall stand whatever the goal says.
 
-    Two more attributes may stand beside: `wants_forecast = True` for one that looks ahead and is to be told
-    forecasts and habits, `plans_goals = True` for one that is not to be overruled before the last moment.
+    What else may stand beside is told in docs/strategies.md.
     """
 
     name: str

@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le
 from optimizer.ahead import NOTHING, Ahead
 from optimizer.domain import Alternative, ChargerSpec, Mode, Proposal, Reason, Situation
 from optimizer.params import doc
-from optimizer.planning.choice import cheapest, value_modes
+from optimizer.planning.choice import cheapest, value_modes, worth_eur_per_kwh
 from optimizer.planning.expected import MOST_SLOTS, Costs, Task, taken_kwh, task_of
 from optimizer.planning.itinerary import Start, Step, edges, hours_until, itinerary, next_change, start_of
 from optimizer.planning.lookahead import Model, Weather, forget, tables_of
@@ -144,6 +144,12 @@ class Planner:
         seen, ahead, model = self._asked(situation)
         task = task_of(seen, ahead, model.costs)
         return tuple(itinerary(seen, ahead, task, model)) if task.top_kwh > 0.0 else ()
+
+    def worth_eur_per_kwh(self, situation: Situation) -> float:
+        """Return what the next kWh in this car saves later; nothing for a car that wants none."""
+        seen, ahead, model = self._asked(situation)
+        task = task_of(seen, ahead, model.costs)
+        return worth_eur_per_kwh(seen, ahead, task, model) if task.top_kwh > 0.0 else 0.0
 
     def _change(self, mode: int, seen: Sensed, ahead: Ahead, task: Task, charger: ChargerSpec) -> str:
         """Return what surplus would change the mode, and when a change is expected.

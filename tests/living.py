@@ -31,6 +31,8 @@ from optimizer.store.logfile import FileOptions
 
 START = datetime(2026, 6, 2, 8, 0, tzinfo=UTC)
 MINUTE, HOUR = 60.0, 3600.0
+FAST_ALWAYS = '[strategy]\nname = "fixed"\n[strategy.fixed]\nmode = "fast"\n'
+FOLLOW_THE_SUN = "[strategy.threshold]\neco_by_surplus = false\n"
 T = TypeVar("T")
 Powers = Callable[[float], tuple[float, float]]
 """PV and base load in W, `hours` after the start."""

@@ -50,6 +50,19 @@ def test_floors_come_first_and_the_rest_goes_by_rank(
 
 
 @pytest.mark.parametrize(
+    ("b_worth", "b_priority", "first"), [(0.31, 1, "b"), (0.304, 1, "a"), (0.29, 1, "a"), (0.60, 2, "a")]
+)
+def test_among_equals_what_a_kwh_is_worth_counts_before_the_deadline(
+    b_worth: float, b_priority: int, first: str
+) -> None:
+    claims = (
+        replace(FIRST, name="a", due_s=900.0, worth_eur_per_kwh=0.30),
+        replace(FIRST, name="b", priority=b_priority, worth_eur_per_kwh=b_worth),
+    )
+    assert _split(2000.0, *claims).served == {first}
+
+
+@pytest.mark.parametrize(
     ("a_due_s", "b_due_s", "b_priority", "first"),
     [
         (math.inf, math.inf, 1, "a"),

@@ -12,7 +12,7 @@ import pytest
 from command_line import call
 from fake_guide_server import guide_server
 from guide_home import GARAGE, GuideHome
-from living import HOUR, START, Life, dark, live
+from living import FAST_ALWAYS, HOUR, START, Life, dark, live
 from sunmode_process import Site, site_of
 
 from optimizer.cli.report_site import site_of as site_of_config
@@ -107,9 +107,6 @@ async def three_sessions(life: Life) -> None:
         life.home.unplug("SQ1")
         await life.passes(0.5 * HOUR)
     await life.passes(16 * HOUR)
-
-
-FAST_ALWAYS = '[strategy]\nname = "fixed"\n[strategy.fixed]\nmode = "fast"\n'
 
 
 def test_the_service_learns_by_night_tells_it_once_and_counts_on_it_from_then_on(

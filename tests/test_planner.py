@@ -197,6 +197,35 @@ def test_no_change_is_expected_after_the_car_has_all_that_it_may_take(
         assert str(Planner(PlannerParams()).propose(seen).reason) == said
 
 
+WORTH = [
+    ("the goal cannot be met", situation(3000.0, due(60.0, 5.0)), 0.60),
+    ("the goal is met from the grid", situation(-400.0, due(10.0, 5.0), forecast=DARK), 0.30),
+    ("the night is cheap", NIGHT, 0.15),
+    ("there is sun for all", situation(5600.0, due(10.0, 8.0)), 0.08),
+    ("there is no goal, and sun for all", situation(5600.0), 0.08),
+    ("the car is full", FULL, 0.0),
+    ("nobody is there", situation(5600.0, status=ChargerStatus.AVAILABLE), 0.0),
+]
+
+
+@pytest.mark.parametrize(("why", "seen", "eur_per_kwh"), WORTH)
+def test_a_kwh_is_worth_what_the_next_best_way_to_it_costs(
+    why: str, seen: Situation, eur_per_kwh: float
+) -> None:
+    worth = Planner(PlannerParams()).worth_eur_per_kwh(seen)
+    assert worth == pytest.approx(eur_per_kwh, abs=0.02), why
+
+
+@given(kwh=st.floats(1.0, 40.0), more_kwh=st.floats(0.0, 20.0), hours=st.floats(1.0, 12.0))
+@settings(max_examples=10, deadline=None)
+def test_of_two_goals_for_the_same_time_a_kwh_is_worth_more_in_the_larger_one(
+    kwh: float, more_kwh: float, hours: float
+) -> None:
+    planner = Planner(PlannerParams())
+    smaller, larger = (situation(2000.0, due(one, hours)) for one in (kwh, kwh + more_kwh))
+    assert planner.worth_eur_per_kwh(larger) >= planner.worth_eur_per_kwh(smaller) - 0.02
+
+
 def test_a_plan_stands_as_long_as_nothing_it_was_made_from_changes() -> None:
     planner, first = Planner(PlannerParams()), situation(2100.0, due(6.0, 8.0))
     planner.propose(first)

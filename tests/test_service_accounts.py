@@ -11,11 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from living import HOUR, MINUTE, Life, dark, live
+from living import FAST_ALWAYS, HOUR, MINUTE, Life, dark, live
 
 from optimizer.domain import Mode
 
-FAST_ALWAYS = '[strategy]\nname = "fixed"\n[strategy.fixed]\nmode = "fast"\n'
 KEEPS_MODE = '[control]\nstop_mode = "keep"\n'
 BY_SUN = "[strategy.threshold]\neco_by_surplus = false\n"
 Pile = dict[str, Any]

@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from living import HOUR, MINUTE, Life, dark, live
+from living import FAST_ALWAYS, FOLLOW_THE_SUN, HOUR, MINUTE, Life, dark, live
 
-from optimizer.domain import ChargerSpec, Goal, Mode, Proposal, Reason, Situation
+from optimizer.domain import Goal, Mode, Proposal, Reason, Situation
 from optimizer.errors import Unavailable
 from optimizer.simulation.faults import Fault, FaultKind
-
-FAST_ALWAYS = '[strategy]\nname = "fixed"\n[strategy.fixed]\nmode = "fast"\n'
-FOLLOW_THE_SUN = "[strategy.threshold]\neco_by_surplus = false\n"
 
 
 def test_surplus_charges_the_car_in_green(tmp_path: Path, token: str) -> None:
@@ -127,46 +124,6 @@ def test_a_charger_that_does_not_obey_raises_one_alarm_and_is_told_again_and_aga
     live(tmp_path, token, script, config=FOLLOW_THE_SUN, faults=[deaf])
 
 
-def test_the_owners_hand_holds_for_three_hours(tmp_path: Path, token: str) -> None:
-    async def script(life: Life) -> None:
-        await life.begin()
-        await life.until(lambda: life.mode() is Mode.GREEN, 30 * MINUTE)
-        await life.until(lambda: life.mode() is Mode.FAST, HOUR)
-        before = len(life.commands())
-        await life.passes(2.9 * HOUR)
-        assert (life.mode(), len(life.commands())) == (Mode.FAST, before)
-        await life.until(lambda: life.mode() is Mode.GREEN, 30 * MINUTE)
-
-    hand = Fault(FaultKind.MANUAL_CHANGE, start_s=HOUR, mode=Mode.FAST)
-    live(tmp_path, token, script, config=FOLLOW_THE_SUN, faults=[hand])
-
-
-def test_the_owners_hand_survives_a_restart(tmp_path: Path, token: str) -> None:
-    async def script(life: Life) -> None:
-        await life.begin()
-        await life.passes(70 * MINUTE)
-        await life.dies()
-        await life.begin()
-        await life.passes(2 * HOUR)
-        assert life.mode() is Mode.STOP
-
-    hand = Fault(FaultKind.MANUAL_CHANGE, start_s=HOUR, mode=Mode.STOP)
-    live(tmp_path, token, script, config=FOLLOW_THE_SUN, faults=[hand])
-
-
-def test_an_order_from_the_command_line_is_followed_and_taken_back(tmp_path: Path, token: str) -> None:
-    async def script(life: Life) -> None:
-        await life.begin()
-        until = life.clock.now() + timedelta(hours=5)
-        await life.service.store.set_override("garage", Mode.FAST, until, "test")
-        await life.until(lambda: life.mode() is Mode.FAST, 5 * MINUTE)
-        await life.passes(HOUR)
-        await life.service.store.set_override(None, None, until, "test")
-        await life.until(lambda: life.mode() is Mode.STOP, 10 * MINUTE)
-
-    live(tmp_path, token, script, sky=dark)
-
-
 def test_a_kill_in_the_middle_of_a_command_neither_repeats_nor_forgets_it(tmp_path: Path, token: str) -> None:
     async def script(life: Life) -> None:
         await life.begin()
@@ -244,35 +201,6 @@ def test_a_stop_that_fails_once_is_sent_again(tmp_path: Path, token: str) -> Non
     live(tmp_path, token, script, config=FAST_ALWAYS, faults=[blip])
 
 
-def test_our_own_stop_is_not_the_owners_hand_after_a_pause(tmp_path: Path, token: str) -> None:
-    async def script(life: Life) -> None:
-        await life.begin()
-        await life.until(lambda: life.mode() is Mode.GREEN, 30 * MINUTE)
-        await life.passes(5 * MINUTE)
-        await life.ends()
-        await life.passes(20 * MINUTE)
-        await life.begin()
-        await life.until(lambda: life.mode() is Mode.GREEN, 20 * MINUTE)
-        assert life.rows("SELECT 1 FROM override") == []
-
-    live(tmp_path, token, script, config=FOLLOW_THE_SUN)
-
-
-@pytest.mark.parametrize("mode", [Mode.STOP, Mode.FAST, Mode.ECO])
-def test_the_owners_hand_counts_again_and_again(tmp_path: Path, token: str, mode: Mode) -> None:
-    async def script(life: Life) -> None:
-        await life.begin()
-        await life.until(lambda: life.mode() is Mode.GREEN, 30 * MINUTE)
-        await life.passes(10 * MINUTE)
-        for by_hand in (mode, Mode.GREEN, mode):
-            life.home.set_mode("SQ1", by_hand, "owner")
-            await life.passes(15 * MINUTE)
-            assert life.mode() is by_hand
-        assert len(life.commands()) == 1
-
-    live(tmp_path, token, script, config=FOLLOW_THE_SUN)
-
-
 def test_a_dry_run_decides_and_sends_nothing(tmp_path: Path, token: str) -> None:
     async def script(life: Life) -> None:
         await life.begin(dry_run=True)
@@ -294,48 +222,6 @@ def test_a_goal_is_met_from_the_grid_when_the_sun_does_not_suffice(tmp_path: Pat
         assert life.home.truth().ev_kwh < 10.5
 
     live(tmp_path, token, script, sky=dark, config=goal)
-
-
-def test_two_chargers_that_go_to_the_same_mode_share_one_call(tmp_path: Path, token: str) -> None:
-    async def script(life: Life) -> None:
-        await life.begin()
-        await life.until(lambda: life.mode("SQ1") is Mode.FAST and life.mode("SQ2") is Mode.FAST, 20 * MINUTE)
-        await life.ends()
-        assert life.commands()[-1] == (Mode.STOP, "SQ1,SQ2")
-
-    pair = (ChargerSpec("garage", "SQ1"), ChargerSpec("yard", "SQ2"))
-    live(tmp_path, token, script, chargers=pair, config=FAST_ALWAYS)
-
-
-def test_a_sun_for_one_car_goes_to_the_charger_of_the_first_rank(tmp_path: Path, token: str) -> None:
-    def thin(hours: float) -> tuple[float, float]:
-        return 2300.0, 300.0
-
-    async def script(life: Life) -> None:
-        await life.begin()
-        await life.passes(2 * HOUR)
-        assert (life.mode("SQ1"), life.mode("SQ2")) == (Mode.STOP, Mode.GREEN)
-
-    pair = (ChargerSpec("garage", "SQ1", priority=2), ChargerSpec("yard", "SQ2", priority=1))
-    live(tmp_path, token, script, sky=thin, chargers=pair, config=FOLLOW_THE_SUN)
-
-
-def test_a_sun_for_one_car_goes_among_equals_to_the_one_that_misses_energy_of_its_goal(
-    tmp_path: Path, token: str
-) -> None:
-    def thin(hours: float) -> tuple[float, float]:
-        return 2300.0, 300.0
-
-    async def script(life: Life) -> None:
-        await life.begin()
-        await life.passes(HOUR)
-        assert (life.mode("SQ1"), life.mode("SQ2")) == (Mode.STOP, Mode.GREEN)
-        await life.until(lambda: life.mode("SQ1") is Mode.GREEN, 3 * HOUR)
-        assert life.home.charger("SQ2").session_kwh >= 3.0
-
-    pair = (ChargerSpec("garage", "SQ1"), ChargerSpec("yard", "SQ2"))
-    goal = 'goal = [{ days = ["daily"], by = "23:30", energy_kwh = 3 }]\n'
-    live(tmp_path, token, script, sky=thin, chargers=pair, config=goal + FOLLOW_THE_SUN)
 
 
 def test_a_refused_token_is_probed_not_hammered(tmp_path: Path, token: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import campaign
 import pytest
 from campaign_plan import draw
-from living import HOUR, MINUTE, Life, dark, live
+from living import FOLLOW_THE_SUN, HOUR, MINUTE, Life, dark, live
 
 from optimizer.control.guards import guard
 from optimizer.domain import Alternative, ChargerSpec, Mode, Proposal, Reason, Situation
@@ -23,7 +23,6 @@ from optimizer.simulation.faults import Fault, FaultKind
 from optimizer.simulation.virtual_time import run_virtual
 from optimizer.store.sqlite import connect_reader
 
-FOLLOW_THE_SUN = "[strategy.threshold]\neco_by_surplus = false\n"
 FAST = '[strategy.shadow]\nname = "fixed"\nmode = "fast"\n'
 SLOWER = '[strategy.shadow]\nname = "threshold"\nstart_delay_s = 1800\n'
 STRANGE = '[strategy.shadow]\nname = "stranger:Strange"\n'

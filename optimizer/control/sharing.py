@@ -1,9 +1,10 @@
 """Who gets the surplus when several cars want it.
 
-By rank: a lower `priority` number comes first.  Of equal ones those come first whose cars miss energy of a
-goal, the earliest deadline before the others: there a kWh of sun saves one from the grid, elsewhere it is
-worth less.  What is left is by name.  A charger that is served keeps its share, unless one that comes before
-it could have had its floor for `hold_s` in a row: charging that moves to and fro between cars serves neither.
+By rank: a lower `priority` number comes first.  Of equal ones the car comes first in which a kWh is worth
+most, where the strategy can tell that.  Of those again the ones come first that miss energy of a goal, the
+earliest deadline before the others: there a kWh of sun saves one from the grid.  What is left is by name.  A
+charger that is served keeps its share, unless one that comes before it could have had its floor for `hold_s`
+in a row: charging that moves to and fro between cars serves neither.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class Claim:
     """What one charger can use: nothing sensible below `floor_w`, nothing at all above `max_w`.
 
     `wants` is False while no car is plugged in, or it is full, or the owner has taken the charger in hand.
-    `due_s` is the time of the deadline by which its car still misses energy, infinite without one.
+    `due_s` is the time of the deadline by which its car still misses energy, infinite without one, and
+    `worth_eur_per_kwh` what the next kWh saves there, to the cent: what differs by less does not decide.
     """
 
     name: str
@@ -30,6 +32,12 @@ class Claim:
     max_w: float
     wants: bool
     due_s: float = math.inf
+    worth_eur_per_kwh: float = 0.0
+
+    @property
+    def rank(self) -> tuple[int, float, float, str]:
+        """Its place among the claims, the lowest first."""
+        return self.priority, -round(self.worth_eur_per_kwh, 2), self.due_s, self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ def share(surplus_w: float, claims: Sequence[Claim], before: Shares, dt_s: float
     charger's maximum, and together they do not exceed `max(0, surplus_w)`.  A deficit goes whole to the
     one charger that is still served in it, else to the first: it is the one to give way.
     """
-    ranked = sorted(claims, key=lambda claim: (claim.priority, claim.due_s, claim.name))
+    ranked = sorted(claims, key=lambda claim: claim.rank)
     wanting = [claim for claim in ranked if claim.wants]
     kept = [claim for claim in wanting if claim.name in before.served]
     held = _affordable(surplus_w, [*kept, *(c for c in wanting if c not in kept)], spare_first=bool(kept))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from optimizer.ahead import SLOT_H, SLOT_S, Ahead
+from optimizer.domain import Situation
 from optimizer.planning.expected import Task, leaves_within, price_at, taken_kwh
 from optimizer.planning.lookahead import (
     FIRST,
@@ -24,6 +25,17 @@ from optimizer.planning.outcome import outcome
 from optimizer.planning.sky import Sky, place_of, power_w, score_of
 from optimizer.plant.charger import ECO, FAST, GREEN, STOP
 from optimizer.sensed import Sensed
+
+_NEXT_KWH = 1.0
+
+
+@runtime_checkable
+class Appraiser(Protocol):
+    """A strategy that can tell what energy is worth in a car: by that the sun is shared among several."""
+
+    def worth_eur_per_kwh(self, situation: Situation) -> float:
+        """Return what the next kWh in this car saves later, whatever the surplus is now.  Pure."""
+        ...
 
 
 class Now(NamedTuple):
@@ -61,6 +73,26 @@ def fill_modes_eur(slot: int, now: Now, ahead: Ahead, task: Task, model: Model) 
     for mode in range(MODES):
         kw, eur_per_kwh = outcome(mode, now.mean_w, now.wide_w, price, feed_in, model.drive)
         tables.eur[mode] = mode_eur(kw, eur_per_kwh, later[mode], taken_kwh, now, tables)
+
+
+def worth_eur_per_kwh(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> float:
+    """Return what the next kWh in the car saves from the next slot on: how steep the plan's values are there.
+
+    It is reckoned between whole levels of energy, the lowest of which may lie below nothing.
+    """
+    plan(seen, ahead, task, model)
+    tables, now = model.tables, now_of(seen, ahead, task, model)
+    later = tables.values[int(ahead.origin + seen.slot - tables.span[FIRST]) + 1][seen.mode]
+    step_kwh, last = tables.span[STEP_KWH], int(tables.span[LEVELS]) - 1
+    below, share = between(now.session_kwh, tables)
+    low = min(below + math.ceil(share), last - 1)
+    high = min(low + max(1, round(_NEXT_KWH / step_kwh)), last)
+    fill_chances(now.sky, model.weather.sky, tables.chances)
+    saved_eur = [values[low] - values[high] for values in later]
+    return float(
+        sum(chance * eur for chance, eur in zip(tables.chances, saved_eur, strict=True))
+        / ((high - low) * step_kwh)
+    )
 
 
 def now_of(seen: Sensed, ahead: Ahead, task: Task, model: Model) -> Now:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,10 +12,13 @@ from optimizer.control.guards import GuardInputs, GuardPolicy, guard, policy_for
 from optimizer.control.sharing import Claim, share
 from optimizer.control.surplus import available_to_car
 from optimizer.domain import Decision, Goal, Mode, Proposal, Reason, Situation, Strategy
+from optimizer.planning.choice import Appraiser
 from optimizer.runtime.rules import Rules
 from optimizer.runtime.world import ChargerView, World
 
 OnFault = Callable[[str, Exception], None]
+
+_SEVERAL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Decider:
     def decide(self, now: datetime, now_s: float) -> list[Deliberation]:
         """Return what each charger shall do, in the order of the rules; changes nothing but the shares."""
         goals = {name: self._goal(view, now) for name, view in self._world.chargers.items()}
-        self._share(goals, now_s)
+        self._share(goals, now, now_s)
         views = self._world.chargers.items()
         return [self._deliberate(view, goals[name], now, now_s) for name, view in views]
 
@@ -72,14 +76,43 @@ class Decider:
         reason = Reason("by_order", "{mode}, for {why}", {"mode": mode.name, "why": why})
         return Decision(now, name, mode, reason, proposed=mode)
 
-    def _share(self, goals: Mapping[str, Goal | None], now_s: float) -> None:
+    def _share(self, goals: Mapping[str, Goal | None], now: datetime, now_s: float) -> None:
         world = self._world
         since_s = 0.0 if world.shared_at_s is None else now_s - world.shared_at_s
         surplus_w = self._available_w()
         if surplus_w is not None:
             claims = [_claim(view, goals[name]) for name, view in world.chargers.items()]
-            world.shares = share(surplus_w, claims, world.shares, since_s, self._rules.share_hold_s)
+            world.shares = share(
+                surplus_w,
+                self._appraised(claims, goals, now, now_s),
+                world.shares,
+                since_s,
+                self._rules.share_hold_s,
+            )
         world.shared_at_s = now_s
+
+    def _appraised(
+        self, claims: Sequence[Claim], goals: Mapping[str, Goal | None], now: datetime, now_s: float
+    ) -> list[Claim]:
+        """Return the claims with what a kWh is worth in each car, as far as that decides between them."""
+        strategy = self._strategy
+        rivals = Counter(claim.priority for claim in claims if claim.wants)
+        if not isinstance(strategy, Appraiser) or max(rivals.values(), default=0) < _SEVERAL:
+            return list(claims)
+
+        def worth_eur_per_kwh(name: str) -> float:
+            situation = self._situation(self._world.chargers[name], goals[name], now, now_s, None)
+            try:
+                worth = float(strategy.worth_eur_per_kwh(situation))
+            except Exception as fault:  # noqa: BLE001 - a stranger's code must not end the control of a charger
+                self._on_fault(name, fault)
+                return 0.0
+            return worth if math.isfinite(worth) else 0.0
+
+        return [
+            replace(claim, worth_eur_per_kwh=worth_eur_per_kwh(claim.name)) if claim.wants else claim
+            for claim in claims
+        ]
 
     def _available_w(self) -> float | None:
         """Return what is left to share: cars in the owner's hand and the home battery come first."""
@@ -102,11 +135,15 @@ class Decider:
         return sum(view.ev_w or 0.0 for view in views if view.override is not None)
 
     def _deliberate(self, view: ChargerView, goal: Goal | None, now: datetime, now_s: float) -> Deliberation:
-        situation = self._situation(view, goal, now, now_s)
+        is_known = self._world.site.estimate is not None
+        surplus_w = self._world.shares.of(view.spec.name) if is_known else None
+        situation = self._situation(view, goal, now, now_s, surplus_w)
         proposal = proposed(self._strategy, situation, self._rules.guard.resting_mode, self._on_fault)
         return ruled(situation, proposal, self._inputs(view, situation, now_s), self._guard)
 
-    def _situation(self, view: ChargerView, goal: Goal | None, now: datetime, now_s: float) -> Situation:
+    def _situation(
+        self, view: ChargerView, goal: Goal | None, now: datetime, now_s: float, surplus_w: float | None
+    ) -> Situation:
         site = self._world.site
         habit = view.habit if goal is None else None
         return Situation(
@@ -116,7 +153,7 @@ class Decider:
             mode=view.mode if view.current is None else view.current,
             ev_w=view.ev_w,
             session_kwh=view.session_kwh,
-            surplus_w=None if site.estimate is None else self._world.shares.of(view.spec.name),
+            surplus_w=surplus_w,
             site=site.reading,
             data_age_s=_rounded(site.age_s(now_s)),
             elapsed_s=0.0 if view.proposed_at_s is None else round(now_s - view.proposed_at_s, 3),
