@@ -217,58 +217,57 @@ def step_back(number: int, slot: int, ahead: Ahead, task: Task, model: Model) ->
     mix(tables.values[number + 1], moves, tables.mixed, levels)
     used_h = SLOT_H * (task.ends_share if slot == task.ends else 1.0)
     leaves = leaves_within(ahead, task, slot, slot + 1.0)
+    if leaves > 0.0:
+        leave(tables, leaves, levels)
     price, feed_in = price_at(ahead.price, task.known, slot), ahead.feed_in[min(slot, len(ahead.feed_in) - 1)]
     for level in range(len(moves)):
         mean_w, wide_w = surplus_at(ahead, task, slot, model.weather.sky.scores[level], model.weather)
         for mode in range(MODES):
             kw, eur_per_kwh = outcome(mode, mean_w, wide_w, price, feed_in, model.drive)
             steps = kw * used_h / tables.span[STEP_KWH]
-            fill_row(tables.rows[mode], tables.mixed[mode][level], steps, eur_per_kwh, leaves, tables)
-        add_delay(model.costs.delay_eur_per_kwh_h * used_h, tables)
-        choose(tables.values[number], level, model.costs.switch_eur, tables.rows, levels)
+            fill_row(tables.rows[mode], tables.mixed[mode][level], steps, eur_per_kwh, tables)
+        delay_eur_per_kwh = model.costs.delay_eur_per_kwh_h * used_h
+        choose(tables.values[number], level, model.costs.switch_eur, delay_eur_per_kwh, tables)
 
 
-def fill_row(row: Row, later: Row, steps: float, eur_per_kwh: float, leaves: float, tables: Tables) -> None:
+def fill_row(row: Row, later: Row, steps: float, eur_per_kwh: float, tables: Tables) -> None:
     """Set a mode's row to what it costs from each level of energy on, when it gives so many levels more.
 
     Between two levels there is a straight line; beyond the last one its value stands on.
     """
-    taken, leaving, last = tables.taken, tables.leaving, int(tables.span[LEVELS]) - 1
+    taken, last = tables.taken, int(tables.span[LEVELS]) - 1
+    if steps <= 0.0:
+        for level in range(last + 1):
+            row[level] = later[level]
+        return
     whole = min(math.floor(steps), last)
-    high, stays = steps - whole, 1.0 - leaves
+    high = steps - whole
     low = 1.0 - high
     for level in range(last - whole):
         after = level + whole
-        later_eur = low * later[after] + high * later[after + 1]
-        leaving_eur = low * leaving[after] + high * leaving[after + 1]
         taken_kwh = low * taken[after] + high * taken[after + 1] - taken[level]
-        row[level] = stays * later_eur + leaves * leaving_eur + eur_per_kwh * taken_kwh
-    most_eur = stays * later[last] + leaves * leaving[last]
+        row[level] = low * later[after] + high * later[after + 1] + eur_per_kwh * taken_kwh
     for level in range(last - whole, last + 1):
-        row[level] = most_eur + eur_per_kwh * (taken[last] - taken[level])
+        row[level] = later[last] + eur_per_kwh * (taken[last] - taken[level])
 
 
-def add_delay(eur_per_kwh: float, tables: Tables) -> None:
-    """Add to each mode's row what it costs that energy is missing for this slot."""
-    levels = int(tables.span[LEVELS])
-    most_kwh = tables.taken[levels - 1]
-    for mode in range(MODES):
-        row = tables.rows[mode]
-        for level in range(levels):
-            row[level] += eur_per_kwh * (most_kwh - tables.taken[level])
+def choose(values: Row, level: int, switch_eur: float, delay_eur_per_kwh: float, tables: Tables) -> None:
+    """Set the values of a slot at a level of the sky: each mode goes on, or changes to the cheapest.
 
-
-def choose(values: Row, level: int, switch_eur: float, rows: Row, levels: int) -> None:
-    """Set the values of a slot at a level of the sky: each mode goes on, or changes to the cheapest."""
-    stop, fast, eco, green = rows[0], rows[1], rows[2], rows[3]
+    What it costs that energy is missing for this slot comes on top, whatever the mode.
+    """
     from_stop, from_fast = values[0][level], values[1][level]
     from_eco, from_green = values[2][level], values[3][level]
+    rows, taken, levels = tables.rows, tables.taken, int(tables.span[LEVELS])
     for place in range(levels):
-        best = switch_eur + min(stop[place], fast[place], eco[place], green[place])
-        from_stop[place] = min(best, stop[place])
-        from_fast[place] = min(best, fast[place])
-        from_eco[place] = min(best, eco[place])
-        from_green[place] = min(best, green[place])
+        stop, fast, eco, green = rows[0][place], rows[1][place], rows[2][place], rows[3][place]
+        missing_eur = delay_eur_per_kwh * (taken[levels - 1] - taken[place])
+        best = switch_eur + min(stop, fast, eco, green)
+        # Four more calls of `min` would take longer than all the rest.
+        from_stop[place] = missing_eur + (stop if stop < best else best)  # noqa: FURB136
+        from_fast[place] = missing_eur + (fast if fast < best else best)  # noqa: FURB136
+        from_eco[place] = missing_eur + (eco if eco < best else best)  # noqa: FURB136
+        from_green[place] = missing_eur + (green if green < best else best)  # noqa: FURB136
 
 
 def mix(later: Row, moves: Row, mixed: Row, levels: int) -> None:
@@ -281,6 +280,14 @@ def mix(later: Row, moves: Row, mixed: Row, levels: int) -> None:
             for other in range(len(moves)):
                 if weights[other] > _UNLIKELY:
                     add(row, weights[other], later[mode][other], levels)
+
+
+def leave(tables: Tables, leaves: float, levels: int) -> None:
+    """Let the car leave with this chance at the end of the slot: what is expected then is what it misses."""
+    for of_mode in tables.mixed:
+        for row in of_mode:
+            for place in range(levels):
+                row[place] = (1.0 - leaves) * row[place] + leaves * tables.leaving[place]
 
 
 def add(row: Row, weight: float, values: Row, levels: int) -> None:
