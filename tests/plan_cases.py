@@ -54,8 +54,8 @@ class Instance:
 
     @property
     def energy_levels(self) -> int:
-        """How many levels of one ampere for a quarter hour there are up to the last one."""
-        return math.ceil((self.need_kwh + self.spare_kwh) / (SLOT_KWH / 32.0)) + 1
+        """How many levels of half an ampere for a quarter hour there are up to the last one."""
+        return math.ceil((self.need_kwh + self.spare_kwh) / (SLOT_KWH / 64.0)) + 1
 
     @property
     def drive(self) -> Drive:

@@ -42,6 +42,8 @@ _KEY = 9
 _NEVER = -1e18
 _UNLIKELY = 1e-4
 """A change of the sky that is less likely is not followed."""
+_FINEST = 4
+"""In so many parts an ampere for a quarter hour is told apart at most: finer steps change no plan."""
 
 Row = Any
 """Numbers to read and to set: an array or a list."""
@@ -170,12 +172,14 @@ def fill_energy(ahead: Ahead, task: Task, model: Model) -> None:
     """Set the levels of energy, what is expected to be taken up to each, and the cost of leaving there.
 
     They are counted down from the most that is thought of, in steps of so many amperes for a quarter hour
-    that there is room for them: a mode that gives whole amperes then moves by whole levels, and nothing
-    blurs.
+    that there is room for them, or of a whole part of one: a mode that gives whole amperes then moves by
+    whole levels, and nothing blurs but what lies between two to begin with.
     """
     tables, costs = model.tables, model.costs
     ampere_kwh, most = model.drive.step_w * SLOT_H / 1000.0, len(tables.taken) - 1
-    step_kwh = ampere_kwh * max(1, math.ceil(task.top_kwh / (ampere_kwh * most) - 1e-9))
+    amperes = task.top_kwh / (ampere_kwh * most)
+    parts = min(_FINEST, max(1, math.floor(1.0 / amperes + 1e-9)))
+    step_kwh = ampere_kwh / parts if parts > 1 else ampere_kwh * max(1, math.ceil(amperes - 1e-9))
     levels = min(most, math.ceil(task.top_kwh / step_kwh - 1e-9)) + 1
     tables.span[STEP_KWH], tables.span[LEVELS], tables.span[TOP_KWH] = step_kwh, levels, task.top_kwh
     for level in range(levels):
