@@ -14,6 +14,9 @@ from hypothesis import settings
 
 from optimizer.logs import _TOO_TALKATIVE
 
+pytest_plugins = ("house_files", "log_rows", "price_services", "provider_answers")
+"""Modules with fixtures that several test files use."""
+
 # The machines are shared: a slow example is no failure, and each run shall try the same ones.
 settings.register_profile("sunmode", deadline=None, derandomize=True)
 settings.load_profile("sunmode")

@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from test_tariff_sources import HandClock
+from price_services import HandClock
 from web_service import Reply, WebService, web_service
 
 from optimizer.config.goals import wanted

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from test_store_log import T0, HandClock, decision, opened, query
+from log_rows import T0, HandClock, decision, opened, query
 
 from optimizer.domain import Mode
 from optimizer.runtime.replay import guard_inputs_from, situation_from
