@@ -243,8 +243,6 @@ class Service:
         self._ports.notifier.stopping()
         left = await self._left_drawing()
         self.settle()
-        if left:
-            self.store.event("left_drawing", left, level="error")
         self.store.event("stop", "sunmode stops")
         _log.info("stopped")
         await self.close()
@@ -252,12 +250,19 @@ class Service:
             raise Unavailable(left)
 
     async def _left_drawing(self) -> str:
-        """Bring the chargers to rest; return what must be said if one may go on drawing, else nothing."""
+        """Bring the chargers to rest; return what must be said if one may go on drawing."""
         if self.settings.control.stop_mode == "keep" or self.rules.dry_run:
             return ""
         await first_of(self.cycle.rest_all(), self._ports.clock.sleep(STOP_S))
-        left = ", ".join(self.cycle.left_drawing())
-        return left and f"{left} may go on drawing from the grid: the cloud did not take the last command"
+        return self.tell_left_drawing()
+
+    def tell_left_drawing(self) -> str:
+        """Return what must be said of chargers that may go on drawing, and log it; nothing where none may."""
+        names = ", ".join(self.cycle.left_drawing())
+        left = names and f"{names} may go on drawing from the grid: the cloud did not take the last command"
+        if left:
+            self.store.event("left_drawing", left, level="error")
+        return left
 
     def settle(self) -> None:
         """Account for all energy up to now."""

@@ -49,7 +49,7 @@ class GuideHome(Guide):
 
     Samples come every `telemetry_s`, the second one `first_sample_s` after the first look; a charger obeys
     `latency_s` after its command.  `lost_commands` are accepted and forgotten, `slow_commands_s` holds back
-    their answers, `frozen` stops the samples.
+    their answers, `command_reply` is what is said to each in place of an answer, `frozen` stops the samples.
     """
 
     token: str = field(default="", repr=False)
@@ -59,6 +59,7 @@ class GuideHome(Guide):
     latency_s: float = 0.3
     lost_commands: int = 0
     slow_commands_s: float = 0.0
+    command_reply: Reply | None = None
     frozen: bool = False
     pv_w: float = 3000.0
     now_s: Callable[[], float] = time.perf_counter
@@ -80,6 +81,8 @@ class GuideHome(Guide):
         asked = dict(heard.query) if heard.method == "GET" else json.loads(heard.body)
         if asked.get("tokenId") != self.token:
             return told({"success": False, "exception": "token invalid!", "code": 103})
+        if heard.method == "POST" and self.command_reply is not None:
+            return self.command_reply
         with self._lock:
             reply = told(route(asked))
         if heard.method == "POST":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from command_line import call
-from fake_guide_server import guide_server
+from fake_guide_server import Reply, guide_server
 from guide_home import ECO, FAST, GARAGE, STOP, GuideHome, Pile
 from sunmode_process import Site, site_of
 
@@ -41,6 +41,15 @@ def test_run_once_takes_a_charger_out_of_a_mode_that_draws_from_the_grid(
     assert once.code == 0
     assert once.out.startswith("garage: STOP.")
     assert home.modes() == [STOP]
+
+
+@pytest.mark.parametrize("reply", [Reply(500, b""), Reply(200, b"<html>later</html>")])
+def test_run_once_fails_if_a_charger_may_go_on_drawing(site: Site, home: GuideHome, reply: Reply) -> None:
+    home.piles[GARAGE], home.command_reply = Pile(mode=FAST), reply
+    once = call(site, "run", "--once")
+    assert once.code == 1
+    assert "garage may go on drawing from the grid" in once.err
+    assert site.rows("SELECT count(*) FROM event WHERE kind = 'left_drawing'") == [(1,)]
 
 
 def test_run_once_gives_neither_fast_nor_eco_even_by_hand(site: Site, home: GuideHome) -> None:

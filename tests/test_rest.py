@@ -141,6 +141,19 @@ def test_a_mode_set_by_hand_stands(site: Site, guide: Guide) -> None:
     assert sent(guide) == [("0", ["SQNOTREAL2"])]
 
 
+@pytest.mark.parametrize("ordered", [Mode.STOP, Mode.GREEN])
+def test_an_order_by_hand_that_was_not_reached_leaves_no_charger_drawing(
+    site: Site, guide: Guide, ordered: Mode
+) -> None:
+    async def work(store: Store) -> None:
+        await seen(garage=Mode.FAST)(store)
+        await store.set_override("garage", ordered, CLOCK.now() + timedelta(hours=1), "command line")
+
+    logged(site, work)
+    assert call(site, "rest").code == 0
+    assert sent(guide) == [("0", ["SQNOTREAL1"])]
+
+
 @pytest.mark.parametrize(("result", "calls"), [("success", 0), ("watchdog", 1), ("signal", 1)])
 def test_after_a_service_it_acts_only_if_that_ended_badly(
     site: Site, guide: Guide, result: str, calls: int

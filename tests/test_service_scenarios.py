@@ -186,6 +186,37 @@ def test_a_stop_that_the_cloud_does_not_take_is_told_and_fails(
     live(tmp_path, token, script, config=FAST_ALWAYS, faults=[fault])
 
 
+async def _ends_drawing(life: Life) -> None:
+    """End the service before a cloud that refuses it; it must say that the charger may go on drawing."""
+    life.token = life.token[::-1]
+    with pytest.raises(Unavailable, match="garage may go on drawing"):
+        await life.ends()
+    life.running = None
+
+
+def test_a_stop_right_after_a_raise_does_not_forget_it(tmp_path: Path, token: str) -> None:
+    async def script(life: Life) -> None:
+        await life.begin()
+        await life.until(lambda: life.commands() != [], 15 * MINUTE)
+        view = life.service.world.chargers["garage"]
+        assert (view.mode, view.accepted) == (Mode.STOP, Mode.FAST)
+        await _ends_drawing(life)
+
+    live(tmp_path, token, script, config=FAST_ALWAYS)
+
+
+def test_a_stop_by_hand_that_did_not_arrive_is_not_left_at_that(tmp_path: Path, token: str) -> None:
+    async def script(life: Life) -> None:
+        await life.begin()
+        await life.until(lambda: life.mode() is Mode.FAST, 15 * MINUTE)
+        await life.passes(5 * MINUTE)
+        until = life.clock.now() + timedelta(hours=1)
+        await life.service.store.set_override("garage", Mode.STOP, until, "test")
+        await _ends_drawing(life)
+
+    live(tmp_path, token, script, config=FAST_ALWAYS)
+
+
 def test_a_stop_that_fails_once_is_sent_again(tmp_path: Path, token: str) -> None:
     async def script(life: Life) -> None:
         await life.begin()

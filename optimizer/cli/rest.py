@@ -1,7 +1,7 @@
 """`sunmode rest`: one attempt to bring chargers to rest that a service may have left drawing from the grid.
 
 It goes by the log, without reading the chargers first: one call must do, even while the cloud shows nothing.
-A charger that was set by hand keeps its mode, as at a clean stop.
+A charger that was set to FAST or ECO by hand keeps its mode, as at a clean stop.
 """
 
 from __future__ import annotations
@@ -93,13 +93,14 @@ async def _rest(settings: Settings) -> bool:
 
 def _is_restless(spec: ChargerSpec, past: Recovered) -> bool:
     """Tell, also the user, whether a charger was seen, or may have been sent, in a mode that imports."""
-    by_hand = override_for(spec.name, past.overrides)
+    order = override_for(spec.name, past.overrides)
+    by_hand = order is not None and order.mode is not None and order.mode.draws_from_grid
     drawing = [mode for mode in possible_modes(spec, past) if mode.draws_from_grid]
-    if drawing and by_hand is not None:
+    if drawing and by_hand:
         click.echo(f"{spec.name}: set by hand, so it is left as it is; `sunmode set auto` ends that")
     elif not drawing:
         click.echo(f"{spec.name}: not in FAST or ECO")
-    return bool(drawing) and by_hand is None
+    return bool(drawing) and not by_hand
 
 
 def possible_modes(spec: ChargerSpec, past: Recovered) -> set[Mode]:

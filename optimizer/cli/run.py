@@ -16,6 +16,7 @@ from optimizer import logs
 from optimizer.cli import config_option
 from optimizer.config import Settings
 from optimizer.config.loading import find_config, load_settings
+from optimizer.errors import Unavailable
 from optimizer.forecast.reckoner import ProcessReckoner
 from optimizer.runtime.locks import account_lock, database_lock
 from optimizer.runtime.scoring import score_command, scorer
@@ -90,6 +91,8 @@ async def _once(service: Service) -> None:
         for one in await service.cycle.once():
             click.echo(f"{one.decision.charger}: {one.decision.mode.name}. {one.decision.reason}")
         service.settle()
+        if not service.rules.dry_run and (left := service.tell_left_drawing()):
+            raise Unavailable(left)
     finally:
         await service.close()
 

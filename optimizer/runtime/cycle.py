@@ -121,16 +121,13 @@ class Cycle:
 
     def left_drawing(self) -> list[str]:
         """Return the chargers that may go on drawing from the grid after a stop, for all that is known."""
-        return [
-            view.spec.name
-            for view in self._restless(self._rules.guard.resting_mode)
-            if any(mode is not None and mode.draws_from_grid for mode in (view.mode, view.awaited))
-        ]
+        restless = self._restless(self._rules.guard.resting_mode)
+        return [view.spec.name for view in restless if view.may_import]
 
     def _restless(self, resting: Mode) -> list[ChargerView]:
         """Return the chargers that are not at rest and were not told to be, as far as is known."""
         views = self._world.chargers.values()
-        known = [view for view in views if view.mode is not None and view.override is None]
+        known = [view for view in views if view.mode is not None and not _is_as_ordered(view)]
         arrived = {view.spec.name for view in known if view.mode is resting and view.awaited is None}
         return [view for view in known if view.accepted is not resting and view.spec.name not in arrived]
 
@@ -182,6 +179,12 @@ class Cycle:
     def _slept(self, sleep: asyncio.Future[None]) -> None:
         if not sleep.cancelled():
             self.pulse.wake.set()
+
+
+def _is_as_ordered(view: ChargerView) -> bool:
+    """Tell whether the owner's hand wants it to be left: not one that ordered less than it may be drawing."""
+    order = view.override
+    return order is not None and (order.mode.draws_from_grid or not view.may_import)
 
 
 async def first_of(*waits: Coroutine[Any, Any, Any]) -> None:

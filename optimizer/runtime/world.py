@@ -5,6 +5,7 @@ Views change only here and in `decider`: a reading is absorbed, and what it says
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -221,6 +222,27 @@ class ChargerView:
         while self.sent[0][1] < now_s - _REMEMBERED_S:
             self.sent.popleft()
         self.unsettled_at_s = now_s
+
+    @property
+    def may_be_in(self) -> set[Mode]:
+        """The modes that it may be in: the one read last, and those sent since it was seen to obey.
+
+        What the cloud has taken since the last reading counts as obeyed.
+        """
+        read_s = -math.inf if self.read_at_s is None else self.read_at_s
+        if self.accepted is not None and self.sent and self.sent[-1][1] >= read_s:
+            return {self.accepted}
+        modes = set[Mode]() if self.mode is None else {self.mode}
+        for mode, sent_s in reversed(self.sent):
+            if mode is self.mode and sent_s <= read_s:
+                break
+            modes.add(mode)
+        return modes
+
+    @property
+    def may_import(self) -> bool:
+        """Whether it may be in a mode that draws from the grid when nobody watches."""
+        return any(mode.draws_from_grid for mode in self.may_be_in)
 
     @property
     def is_stranger(self) -> bool:
