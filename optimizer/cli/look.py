@@ -165,14 +165,14 @@ def _readings(status: Status, now: datetime) -> Iterator[str]:
     else:
         powers = f"PV {_watts(site.pv_w)}, grid {_watts(site.grid_w)}, battery {_watts(site.battery_w)}"
         soc = "" if site.battery_soc is None else f" ({site.battery_soc:.0%})"
-        yield f"  house     {powers}{soc}; read {_ago(site.received_at, now)}"
+        yield f"  house     {powers}{soc}; logged {_ago(site.received_at, now)}"
     for name, reading in status.chargers.items():
         state = (
             f"{_name(reading.mode) or 'mode unknown'}, {reading.status.name.lower()}, {_watts(reading.ev_w)}"
         )
         car = status.sessions.get(name)
         session = "" if car is None else f", {car.ev_kwh:.2f} kWh in this session"
-        yield f"  {name:<9} {state}{session}; read {_ago(reading.received_at, now)}"
+        yield f"  {name:<9} {state}{session}; logged {_ago(reading.received_at, now)}"
 
 
 def _watts(power_w: float | None) -> str:
